@@ -1,0 +1,1 @@
+"""Measurements that need real data and time; run from the root, as `python -m benchmarks.accuracy`."""

@@ -1,0 +1,56 @@
+"""What a figure was measured on: the machine and the versions, to stand beside the figure."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+_PACKAGES = ("surefit", "torch", "transformers", "accelerate", "tokenizers", "numpy", "scikit-learn")
+# Instructions that decide how fast bf16, int8 and fp32 products are.
+_FLAGS = ("amx_tile", "amx_bf16", "amx_int8", "avx512_bf16", "avx512_vnni", "avx512f", "avx2")
+
+
+def describe_machine() -> dict[str, Any]:
+    """Processor, memory in GiB, GPU, threads and versions, as plain values."""
+    information = _processor_information()
+    flags = information.get("flags", "").split()
+    return {
+        "system": platform.platform(),
+        "processor": information.get("model name") or platform.processor(),
+        "flags": [flag for flag in _FLAGS if flag in flags],
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "memory_gib": _memory_gib(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "python": platform.python_version(),
+        "versions": {package: _version(package) for package in _PACKAGES},
+    }
+
+
+def _processor_information() -> dict[str, str]:
+    """The first processor's entry in /proc/cpuinfo; empty where there is no such file."""
+    try:
+        entry = Path("/proc/cpuinfo").read_text(encoding="utf-8").partition("\n\n")[0]
+    except OSError:
+        return {}
+    fields = (line.partition(":") for line in entry.splitlines())
+    return {name.strip(): value.strip() for name, _, value in fields}
+
+
+def _memory_gib() -> float | None:
+    try:
+        return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1)
+    except (AttributeError, ValueError, OSError):  # not a POSIX system
+        return None
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None

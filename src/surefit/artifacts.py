@@ -1,0 +1,199 @@
+"""Where each file of a run lies, and how files are written: whole or not at all.
+
+This module holds the JSON half of the saved model too, so that whatever only serves an exported
+model needs no torch.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from surefit.errors import RunError
+
+SCHEMA_VERSION = 1
+
+# A cell that starts with one of these is run as a formula by spreadsheets
+# (OWASP, "CSV Injection").
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+
+
+@dataclass(frozen=True)
+class RunDirectory:
+    """The files of one training run.
+
+    Attributes:
+        path: the run directory itself.
+    """
+
+    path: Path
+
+    @property
+    def model(self) -> Path:
+        return self.path / "model"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    @property
+    def settings(self) -> Path:
+        return self.path / "settings.json"
+
+    @property
+    def metrics(self) -> Path:
+        return self.path / "metrics.json"
+
+    @property
+    def trace(self) -> Path:
+        return self.path / "trace.json"
+
+    @property
+    def training_log(self) -> Path:
+        return self.path / "training_log.jsonl"
+
+    @property
+    def audit(self) -> Path:
+        return self.path / "audit.json"
+
+    @property
+    def rejected(self) -> Path:
+        return self.path / "rejected.csv"
+
+    @property
+    def splits(self) -> Path:
+        return self.path / "splits.csv"
+
+    @property
+    def predictions(self) -> Path:
+        return self.path / "predictions.csv"
+
+    @property
+    def model_card(self) -> Path:
+        return self.path / "README.md"
+
+
+def model_directory(path: Path) -> Path:
+    """The saved model in `path`, which may be a run directory or the model directory itself."""
+    run = RunDirectory(path)
+    return run.model if run.model.is_dir() else path
+
+
+@contextmanager
+def atomic_writer(path: Path, *, binary: bool = False) -> Iterator[IO[Any]]:
+    """Opens a new file that takes its name only once it is complete and on the disk.
+
+    Args:
+        path: the name that the file has at the end; what stood there before is replaced.
+        binary: open for bytes instead of UTF-8 text with newlines as they are written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        with open(
+            temporary, "wb" if binary else "w", encoding=None if binary else "utf-8", newline=None if binary else ""
+        ) as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_directory(path: Path) -> Iterator[Path]:
+    """Makes a directory that takes its name only once it is complete and on the disk.
+
+    Args:
+        path: the name that the directory has at the end; what stood there before is replaced.
+
+    Yields:
+        the directory to write files into.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary, replaced = (path.with_name(f".{path.name}.{secrets.token_hex(4)}.{kind}") for kind in ("tmp", "old"))
+    temporary.mkdir()
+    try:
+        yield temporary
+        for entry in (*temporary.iterdir(), temporary):
+            _flush(entry)
+        if path.exists():
+            path.rename(replaced)
+        temporary.rename(path)
+        _flush(path.parent)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(replaced, ignore_errors=True)
+
+
+def _flush(path: Path) -> None:
+    """Waits until a file, or the names in a directory, are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Writes a JSON object, `schema_version` first. NaN is refused, since JSON has none."""
+    text = json.dumps({"schema_version": SCHEMA_VERSION} | content, indent=2, ensure_ascii=False, allow_nan=False)
+    with atomic_writer(path) as file:
+        file.write(text + "\n")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Reads a JSON object.
+
+    Raises:
+        RunError: the file is missing, is not JSON, or is not an object.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise RunError(f"{path} is missing") from None
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        raise RunError(f"{path} cannot be read as JSON ({type(error).__name__}); it is damaged or not SureFit's") from None
+    if not isinstance(content, dict):
+        raise RunError(f"{path} holds no JSON object; it is damaged or not SureFit's")
+    return content
+
+
+def harmless_cell(value: str) -> str:
+    """A text cell that no spreadsheet runs as a formula: an apostrophe is set before it."""
+    return "'" + value if value.startswith(_FORMULA_STARTS) else value
+
+
+def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Writes a CSV file in UTF-8 whose text cells are harmless in spreadsheets.
+
+    Args:
+        path: the file.
+        columns: the header.
+        rows: one sequence of cells a row; texts are made harmless, numbers stay numbers.
+    """
+    with atomic_writer(path) as file:
+        write_csv_rows(file, [columns])
+        write_csv_rows(file, rows)
+
+
+def write_csv_rows(file: IO[str], rows: Iterable[Sequence[object]], delimiter: str = ",") -> None:
+    """Writes rows to an open CSV file, their text cells made harmless in spreadsheets."""
+    writer = csv.writer(file, delimiter=delimiter, lineterminator="\n")
+    writer.writerows([harmless_cell(cell) if isinstance(cell, str) else cell for cell in row] for row in rows)
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file's bytes, as hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

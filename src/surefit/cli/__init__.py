@@ -1,0 +1,1 @@
+"""The command line: it translates flags and output, it never decides."""

@@ -1,0 +1,89 @@
+"""The door: which verbs there are, and how errors are answered."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from types import FrameType
+from typing import Annotated
+
+import typer
+
+from surefit.cli.audit import audit
+from surefit.cli.evaluate import evaluate
+from surefit.cli.predict import predict
+from surefit.cli.trace import trace
+from surefit.cli.train import train
+from surefit.errors import SureFitError
+
+app = typer.Typer(
+    name="surefit",
+    help="From a labelled file to a fine-tuned BERT text classifier whose numbers can be defended.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for verb in (train, audit, evaluate, predict, trace):
+    app.command()(verb)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from surefit import __version__
+
+        typer.echo(f"surefit {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def main() -> None:
+    """Runs the command line: 0 done, 2 bad usage or bad input, 130 interrupted."""
+    signal.signal(signal.SIGTERM, _terminate)
+    sys.exit(_run())
+
+
+def _run() -> int:
+    try:
+        app(standalone_mode=False)
+    except SureFitError as error:
+        return _refuse(str(error), error.exit_code)
+    except typer.TyperException as error:
+        return _refuse(f"{_sentence(error)} (see surefit --help)", 2)
+    except (KeyboardInterrupt, typer.Abort):
+        return _refuse("interrupted; nothing was left half written", 130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody reads on: not an error
+        return 0
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        return _refuse(f"{where}{error.strerror or error}", 2)
+    except MemoryError:
+        return _refuse("the memory of this machine is used up; use fewer rows, or a smaller --max-batch-tokens", 2)
+    return 0
+
+
+def _sentence(error: typer.TyperException) -> str:
+    """What a usage error says, on one line and without the final stop."""
+    format_message = getattr(error, "format_message", None)
+    message = format_message() if format_message else str(error)
+    return " ".join(message.split()).rstrip(".")
+
+
+def _refuse(sentence: str, exit_code: int) -> int:
+    kind = "" if exit_code == 130 else "error: "
+    typer.echo(f"{kind}{' '.join(sentence.split())}", err=True)
+    return exit_code

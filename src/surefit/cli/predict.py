@@ -1,0 +1,82 @@
+"""`surefit predict RUN [TEXT ...]`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from surefit.cli import options
+from surefit.cli.output import print_json, shown_progress
+from surefit.errors import UsageError
+
+
+def predict(
+    run: options.RunArgument,
+    texts: Annotated[
+        list[str] | None, typer.Argument(metavar="[TEXT ...]", help="Texts; without any, lines of standard input.")
+    ] = None,
+    input: Annotated[Path | None, typer.Option(help="CSV, TSV, JSONL, Parquet or Excel file with texts.")] = None,
+    output: Annotated[Path | None, typer.Option(help="File for the predictions: .csv, .tsv, .jsonl or .parquet.")] = None,
+    text: options.Text = None,
+    text_pair: options.TextPair = None,
+    id: options.Id = None,
+    encoding: options.Encoding = None,
+    delimiter: options.Delimiter = None,
+    quote: options.Quote = None,
+    no_header: options.NoHeader = False,
+    sheet: options.Sheet = None,
+    device: options.Device = None,
+    threads: options.Threads = None,
+    precision: options.Precision = None,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Classify texts: arguments, standard input or a file, in the input's order."""
+    file = {"encoding": encoding, "delimiter": delimiter, "quote": quote, "sheet": sheet}
+    read = options.read_options(text=text, text_pair=text_pair, label=None, id=id, file=file, no_header=no_header)
+    machine = options.given({"device": device, "threads": threads, "precision": precision})
+    if texts and input is not None:
+        raise UsageError("give either texts or --input, not both")
+    if input is None and read:
+        raise UsageError(f"--{next(iter(read)).replace('_', '-')} goes with --input")
+
+    from surefit.runs.predict import check_output, predict_rows, read_file, read_texts, write_predictions
+
+    if output is not None:
+        check_output(output)
+    with shown_progress(quiet or input is None) as progress:
+        rows = read_file(input, read) if input is not None else read_texts(texts or _standard_input())
+        predicted = predict_rows(run, rows, machine, progress)
+        if output is not None:
+            write_predictions(output, predicted)
+    if json:
+        print_json({"predictions": predicted.to_dicts()})
+    elif output is not None:
+        if not quiet:
+            typer.echo(f"{len(predicted.predictions):,} predictions are in {output}", err=True)
+    elif sys.stdout.isatty():
+        _show(predicted)
+    else:
+        write_predictions(None, predicted)
+
+
+def _standard_input() -> list[str]:
+    if sys.stdin.isatty():
+        typer.echo("reading texts from standard input, one a line; end with Ctrl-D", err=True)
+    try:
+        content = sys.stdin.buffer.read().decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise UsageError("standard input is not UTF-8; write it to a file and give --input FILE --encoding NAME") from None
+    return content.replace("\r\n", "\n").removesuffix("\n").split("\n") if content else []
+
+
+def _show(predicted: Any) -> None:
+    from rich.console import Console
+
+    from surefit.cli.render import print_tables
+    from surefit.runs.tables import prediction_table
+
+    print_tables(Console(), [prediction_table(predicted)])

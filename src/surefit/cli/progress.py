@@ -1,0 +1,78 @@
+"""Progress bars on standard error, with time left."""
+
+from __future__ import annotations
+
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress as RichProgress
+from rich.text import Text
+
+from surefit.progress import Progress, StepRecord
+from surefit.trace import EpochTrace
+
+_RECENT = 0.1  # share of a new step in the running mean of rows per second
+
+
+class TerminalProgress(Progress):
+    """Shows what is under way on standard error.
+
+    Args:
+        console: where to write.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._bars = RichProgress(
+            TextColumn("{task.description:<10}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[figures]}"),
+            console=console,
+            transient=True,
+        )
+        self._task: TaskID | None = None
+        self._training: TaskID | None = None
+        self._rows_per_second = 0.0
+
+    def __enter__(self) -> TerminalProgress:
+        self._bars.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._bars.stop()
+
+    def begin(self, what: str, total: int) -> None:
+        self.end()
+        self._task = self._bars.add_task(what, total=total or None, figures="")
+
+    def advance(self, done: int) -> None:
+        if self._task is not None:
+            self._bars.advance(self._task, done)
+
+    def end(self) -> None:
+        if self._task is not None:
+            self._bars.remove_task(self._task)
+            self._task = None
+
+    def step(self, record: StepRecord, total_steps: int) -> None:
+        rate = record.rows / max(record.seconds, 1e-9)
+        self._rows_per_second += (rate - self._rows_per_second) * (_RECENT if self._rows_per_second else 1.0)
+        if self._training is None:
+            self._training = self._bars.add_task("train", total=total_steps, completed=record.step - 1, figures="")
+        figures = f"loss {record.loss:.3f}  {self._rows_per_second:,.0f} rows/s"
+        self._bars.update(self._training, completed=record.step, figures=figures)
+
+    def epoch(self, epoch: EpochTrace) -> None:
+        self.end()
+        self.note(
+            f"epoch {epoch.epoch}: training loss {epoch.training_loss:.4f}, validation loss {epoch.validation_loss:.4f}, "
+            f"accuracy {epoch.accuracy:.2%}, macro F1 {epoch.macro_f1:.4f}: {epoch.observation}"
+        )
+
+    def note(self, sentence: str) -> None:
+        self._console.print(Text(sentence))

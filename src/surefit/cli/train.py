@@ -1,0 +1,96 @@
+"""`surefit train DATA`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from surefit.cli import options
+from surefit.cli.output import print_json, shown_progress
+
+
+def train(
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="CSV, TSV, JSONL, Parquet or Excel file with texts and labels.")],
+    validation: Annotated[Path | None, typer.Option(help="File with the validation rows, used as given.")] = None,
+    test: Annotated[Path | None, typer.Option(help="File with the test rows, used as given.")] = None,
+    run: Annotated[Path | None, typer.Option(help="Directory for the run (runs/NAME-TIME when not given).")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run that is there.")] = False,
+    model: options.Model = None,
+    head: options.Head = None,
+    max_length: options.MaxLength = None,
+    text: options.Text = None,
+    text_pair: options.TextPair = None,
+    label: options.Label = None,
+    id: options.Id = None,
+    min_rows_per_class: options.MinRowsPerClass = None,
+    encoding: options.Encoding = None,
+    delimiter: options.Delimiter = None,
+    quote: options.Quote = None,
+    no_header: options.NoHeader = False,
+    sheet: options.Sheet = None,
+    validation_size: options.ValidationSize = None,
+    test_size: options.TestSize = None,
+    seed: options.Seed = None,
+    epochs: options.Epochs = None,
+    learning_rate: options.LearningRate = None,
+    batch_size: options.BatchSize = None,
+    weight_decay: options.WeightDecay = None,
+    warmup_share: options.WarmupShare = None,
+    max_grad_norm: options.MaxGradNorm = None,
+    patience: options.Patience = None,
+    class_weight: options.ClassWeight = None,
+    max_batch_tokens: options.MaxBatchTokens = None,
+    device: options.Device = None,
+    threads: options.Threads = None,
+    precision: options.Precision = None,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Fine-tune a BERT on labelled texts, evaluate it and save it."""
+    file = {"encoding": encoding, "delimiter": delimiter, "quote": quote, "sheet": sheet}
+    read = options.read_options(text=text, text_pair=text_pair, label=label, id=id, file=file, no_header=no_header)
+    split = {"min_rows_per_class": min_rows_per_class, "validation_size": validation_size, "test_size": test_size, "seed": seed}
+    model_options = {"model": model, "head": head, "max_length": max_length}
+    training = {
+        "epochs": epochs,
+        "learning_rate": learning_rate,
+        "batch_size": batch_size,
+        "weight_decay": weight_decay,
+        "warmup_share": warmup_share,
+        "max_grad_norm": max_grad_norm,
+        "patience": patience,
+        "class_weight": class_weight,
+        "max_batch_tokens": max_batch_tokens,
+    }
+    machine = {"device": device, "threads": threads, "precision": precision}
+    settings = read | options.given(split | model_options | training | machine)
+
+    from surefit.runs.train import train as run_training
+
+    with shown_progress(quiet) as progress:
+        trained = run_training(
+            data, run, validation=validation, test=test, resume=resume, overwrite=overwrite, progress=progress, **settings
+        )
+    if json:
+        print_json({"run": str(trained.directory), "metrics": trained.metrics, "trace": trained.trace.to_dict()})
+    elif not quiet:
+        _show(trained)
+
+
+def _show(trained: Any) -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    from surefit.cli.render import print_run_trace, print_tables
+    from surefit.runs.tables import evaluation_tables
+
+    console = Console()
+    print_run_trace(console, trained.trace)
+    print_tables(console, evaluation_tables(trained.metrics))
+    console.print()
+    console.print(Text(f"The run is in {trained.directory}. Next:", style="bold"))
+    console.print(Text(f'  surefit predict {trained.directory} "a text to classify"'))
+    console.print(Text(f'  surefit trace {trained.directory} "a text to see through the model"'))

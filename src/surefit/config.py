@@ -1,0 +1,192 @@
+"""Every setting, documented once where it stands.
+
+The command line takes its flags and help from these fields, the Python API takes them as
+keyword arguments of the same name, and `settings.json` records them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from surefit.errors import UsageError
+
+
+def _setting(default: Any, help: str) -> Any:
+    return field(default=default, metadata={"help": help})
+
+
+def _require(holds: bool, sentence: str) -> None:
+    if not holds:
+        raise UsageError(sentence)
+
+
+@dataclass(frozen=True)
+class ReadSettings:
+    """How a file becomes rows."""
+
+    text: str | None = _setting(None, "column with the text (found by its name when not given)")
+    text_pair: str | None = _setting(None, "column with the second text, where a row is a pair of texts")
+    label: str | None = _setting(None, "column with the class name (found by its name when not given)")
+    id: str | None = _setting(None, "column that names each row in the outputs (the record's number when not given)")
+    encoding: str | None = _setting(None, "encoding of a text file (UTF-8, or what its byte order mark says)")
+    delimiter: str | None = _setting(None, "character between cells, or 'tab' (found from the file when not given)")
+    quote: str = _setting('"', "character that encloses cells, or 'none' where quotes are plain characters")
+    header: bool = _setting(True, "the first line names the columns; without it they are named 1, 2, 3, ...")
+    sheet: str | None = _setting(None, "sheet of an Excel file, by name or number from 1 (its only one when not given)")
+
+    def __post_init__(self) -> None:
+        if self.delimiter is not None:
+            named = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|"}
+            object.__setattr__(self, "delimiter", named.get(self.delimiter, self.delimiter))
+            plain = len(self.delimiter) == 1 and self.delimiter.isascii() and self.delimiter not in "\r\n\0"
+            _require(plain, f"--delimiter must be one ASCII character or 'tab', got {self.delimiter!r}")
+        quote_usable = self.quote == "none" or (len(self.quote) == 1 and self.quote.isascii() and self.quote not in "\r\n\0")
+        _require(quote_usable, f"--quote must be one ASCII character or 'none', got {self.quote!r}")
+        _require(self.quote != self.delimiter, "--quote and --delimiter must differ")
+
+
+@dataclass(frozen=True)
+class SplitSettings:
+    """Which rows are trained on, tuned on and tested on."""
+
+    validation_size: float = _setting(0.1, "share of the rows kept for choosing the best epoch")
+    test_size: float = _setting(0.1, "share of the rows kept for the final figures, never seen in training")
+    min_rows_per_class: int | None = _setting(
+        None, "leave out classes with fewer rows than this (a class too small to split is an error when not given)"
+    )
+
+    def __post_init__(self) -> None:
+        for flag, share in (("--validation-size", self.validation_size), ("--test-size", self.test_size)):
+            _require(0 < share < 1, f"{flag} is a share of the rows between 0 and 1, got {share}")
+        total = self.validation_size + self.test_size
+        _require(total < 1, f"--validation-size and --test-size leave no rows to train on: together they are {total:g}")
+        usable = self.min_rows_per_class is None or self.min_rows_per_class >= 1
+        _require(usable, f"--min-rows-per-class must be 1 or more, got {self.min_rows_per_class}")
+
+
+@dataclass(frozen=True)
+class ModelSettings:
+    """Which pretrained model is fine-tuned, and what is put on top of it."""
+
+    model: str = _setting("minilm-l6", "pretrained model: 'minilm-l6' (embedded), a directory, a hub name, or an earlier run")
+    head: str | None = _setting(
+        None, "softmax (one logit a class) or sigmoid (one logit, for two classes); softmax when not given"
+    )
+    max_length: int = _setting(256, "most tokens of a row, special tokens included; what is cut is counted and shown")
+
+    def __post_init__(self) -> None:
+        _require(bool(self.model.strip()), "--model must name a model")
+        _require(self.head in (None, "softmax", "sigmoid"), f"--head is softmax or sigmoid, got {self.head!r}")
+        _require(self.max_length >= 8, f"--max-length must be 8 or more, got {self.max_length}")
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """How the model is fine-tuned."""
+
+    epochs: int = _setting(3, "most passes over the training rows; early stopping may end sooner")
+    learning_rate: float = _setting(5e-5, "peak learning rate, from 1e-6 to 1e-3")
+    batch_size: int = _setting(32, "rows per optimizer step")
+    weight_decay: float = _setting(0.01, "weight decay of AdamW, not applied to bias and LayerNorm")
+    warmup_share: float = _setting(0.1, "share of the steps in which the learning rate rises from 0 to its peak")
+    max_grad_norm: float = _setting(1.0, "gradients longer than this are shortened to it")
+    patience: int = _setting(2, "epochs without a better validation macro F1 after which training stops")
+    class_weight: str = _setting("none", "none, or balanced: rows of rare classes count more in the loss")
+    max_batch_tokens: int = _setting(8192, "most tokens computed at once; a larger batch is cut, with the same result")
+
+    def __post_init__(self) -> None:
+        _require(1 <= self.epochs <= 1000, f"--epochs must be from 1 to 1000, got {self.epochs}")
+        _require(
+            1e-6 <= self.learning_rate <= 1e-3,
+            f"--learning-rate must be from 1e-6 to 1e-3, got {self.learning_rate:g}: 5e-5 is usual in fine-tuning",
+        )
+        _require(self.batch_size >= 1, f"--batch-size must be 1 or more, got {self.batch_size}")
+        _require(0 <= self.weight_decay < 1, f"--weight-decay must be from 0 to 1, got {self.weight_decay:g}")
+        _require(0 <= self.warmup_share < 1, f"--warmup-share must be from 0 to 1, got {self.warmup_share:g}")
+        _require(self.max_grad_norm > 0, f"--max-grad-norm must be positive, got {self.max_grad_norm:g}")
+        _require(self.patience >= 1, f"--patience must be 1 or more, got {self.patience}")
+        _require(self.class_weight in ("none", "balanced"), f"--class-weight is none or balanced, got {self.class_weight!r}")
+        _require(self.max_batch_tokens >= 8, f"--max-batch-tokens must be 8 or more, got {self.max_batch_tokens}")
+
+
+@dataclass(frozen=True)
+class MachineSettings:
+    """What the model runs on."""
+
+    device: str = _setting("auto", "auto, cpu, cuda, cuda:N or mps; auto takes the first GPU that works")
+    threads: int | None = _setting(None, "processor threads (all when not given)")
+    precision: str = _setting("auto", "auto, fp32 or bf16; auto takes bf16 where it is measured to be faster")
+
+    def __post_init__(self) -> None:
+        kind, _, number = self.device.partition(":")
+        known = kind in ("auto", "cpu", "cuda", "mps") and (not number or (kind == "cuda" and number.isdigit()))
+        _require(known, f"--device is auto, cpu, cuda, cuda:N or mps, got {self.device!r}")
+        _require(self.threads is None or self.threads >= 1, f"--threads must be 1 or more, got {self.threads}")
+        _require(self.precision in ("auto", "fp32", "bf16"), f"--precision is auto, fp32 or bf16, got {self.precision!r}")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All settings of a training run."""
+
+    read: ReadSettings = ReadSettings()
+    split: SplitSettings = SplitSettings()
+    model: ModelSettings = ModelSettings()
+    training: TrainingSettings = TrainingSettings()
+    machine: MachineSettings = MachineSettings()
+    seed: int = _setting(0, "decides the split, the order of the rows and dropout; the same seed gives the same run")
+
+    def __post_init__(self) -> None:
+        _require(0 <= self.seed < 2**32, f"--seed must be from 0 to 4294967295, got {self.seed}")
+
+    @classmethod
+    def from_options(cls, options: Mapping[str, Any]) -> Settings:
+        """Builds settings from flat names, as keyword arguments and flags give them.
+
+        Args:
+            options: setting name -> value, for instance `{"epochs": 2, "text": "review"}`.
+
+        Raises:
+            UsageError: a name is not a setting, or a value is of the wrong kind or out of range.
+        """
+        settings: Settings = build_groups(cls, options)
+        return settings
+
+    def to_dict(self) -> dict[str, Any]:
+        """The settings as plain nested dictionaries, for `settings.json`."""
+        return dataclasses.asdict(self)
+
+
+def build_groups(container: type[Any], options: Mapping[str, Any]) -> Any:
+    """Distributes flat options over the groups of a container of settings such as `Settings`."""
+    homes: dict[str, str] = {}
+    groups: dict[str, Any] = {}
+    for slot in dataclasses.fields(container):
+        if dataclasses.is_dataclass(slot.default):
+            groups[slot.name] = type(slot.default)
+            homes |= {option.name: slot.name for option in dataclasses.fields(slot.default)}
+        else:
+            homes[slot.name] = ""
+    chosen: dict[str, dict[str, Any]] = {name: {} for name in [*groups, ""]}
+    for name, value in options.items():
+        if name not in homes:
+            near = difflib.get_close_matches(name, homes, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else f"; the settings are {', '.join(sorted(homes))}"
+            raise UsageError(f"there is no setting {name!r}{hint}")
+        chosen[homes[name]][name] = value
+    try:
+        return container(**{name: kind(**chosen[name]) for name, kind in groups.items()}, **chosen[""])
+    except TypeError as error:
+        raise UsageError(f"a setting has a value of the wrong kind: {error}") from None
+
+
+def describe(group: type[Any], name: str) -> str:
+    """The documentation of one setting, for help pages."""
+    for slot in dataclasses.fields(group):
+        if slot.name == name:
+            return str(slot.metadata["help"])
+    raise KeyError(name)

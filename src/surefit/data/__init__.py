@@ -1,0 +1,1 @@
+"""From a file to clean, grouped and split rows. No torch."""

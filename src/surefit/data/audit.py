@@ -1,0 +1,199 @@
+"""What the data is like, in plain numbers, for `audit.json` and for the eyes."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from surefit.data.duplicates import Duplicates
+from surefit.types import Examples, Int64Array, Rejected
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the rows come from and what was left behind.
+
+    Attributes:
+        file_format: for instance "csv".
+        records: records of the file, header apart.
+        rejected: those not used.
+        texts_changed: used rows whose text was not normalised in the file.
+    """
+
+    file_format: str
+    records: int
+    rejected: Sequence[Rejected]
+    texts_changed: int
+
+
+@dataclass(frozen=True, eq=False)
+class TokenCounts:
+    """Lengths as the model sees them.
+
+    Attributes:
+        lengths: tokens of each row before truncation, special tokens included, shape (n,).
+        truncated: whether tokens were cut off, shape (n,).
+        max_length: most tokens that the model reads of a row.
+    """
+
+    lengths: Int64Array
+    truncated: NDArray[np.bool_]
+    max_length: int
+
+
+@dataclass(frozen=True)
+class LengthSummary:
+    """Lengths of the texts in one unit; both texts of a pair count together."""
+
+    min: int
+    median: float
+    mean: float
+    percentile_95: float
+    max: int
+
+
+@dataclass(frozen=True)
+class ClassCount:
+    """Rows of one class, and their share of all rows."""
+
+    label: str
+    rows: int
+    share: float
+
+
+@dataclass(frozen=True)
+class Repeats:
+    """Texts that several rows have.
+
+    Attributes:
+        groups: how many such texts.
+        rows: rows that have one.
+        examples: row ids of a few of them.
+    """
+
+    groups: int
+    rows: int
+    examples: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
+class Audit:
+    """Counts and a few examples by row id; no text of any row.
+
+    Attributes:
+        file_format: for instance "csv".
+        records: records of the file, header apart; the sum of `used` and `rejected`.
+        used: rows that can be used.
+        rejected: records not used.
+        rejected_by_reason: the same by reason, the most frequent first.
+        classes: by falling count.
+        imbalance_ratio: rows of the largest class over rows of the smallest.
+        similar_class_names: class names that differ in case or white space only.
+        lengths: by unit: characters, words (separated by white space), and tokens where counted.
+        max_length: most tokens that the model reads of a row, None where tokens were not counted.
+        truncated: rows with more tokens than that, None where tokens were not counted.
+        duplicates: rows with the same text.
+        conflicting_labels: those of them whose labels differ.
+        texts_changed: rows whose text was changed by normalisation.
+        leaks: by kind, rows kept for validation or test whose text also stands in training data.
+    """
+
+    file_format: str
+    records: int
+    used: int
+    rejected: int
+    rejected_by_reason: dict[str, int]
+    classes: tuple[ClassCount, ...]
+    imbalance_ratio: float
+    similar_class_names: tuple[tuple[str, ...], ...]
+    lengths: dict[str, LengthSummary]
+    max_length: int | None
+    truncated: int | None
+    duplicates: Repeats
+    conflicting_labels: Repeats
+    texts_changed: int
+    leaks: dict[str, int]
+
+    def __post_init__(self) -> None:
+        if self.used + self.rejected != self.records:
+            raise ValueError(f"{self.records} records, but {self.used} used and {self.rejected} rejected")
+
+    def to_dict(self) -> dict[str, Any]:
+        """The audit as nested dictionaries and lists of plain numbers and texts, for JSON."""
+        return dataclasses.asdict(self)
+
+
+def audit(
+    examples: Examples,
+    source: Source,
+    duplicates: Duplicates,
+    tokens: TokenCounts | None = None,
+    exact_leaks: int | None = None,
+) -> Audit:
+    """Describes labelled rows.
+
+    Args:
+        examples: the rows used, cleaned; at least one.
+        source: where they come from.
+        duplicates: of the same rows.
+        tokens: of the same rows, where a tokenizer has counted them.
+        exact_leaks: see `Audit.leaks`, where there are splits or separate files.
+    """
+    counts = examples.label_counts()
+    return Audit(
+        file_format=source.file_format,
+        records=source.records,
+        used=len(examples),
+        rejected=len(source.rejected),
+        rejected_by_reason=dict(Counter(rejected.reason for rejected in source.rejected).most_common()),
+        classes=tuple(ClassCount(label, rows, rows / len(examples)) for label, rows in counts.items()),
+        imbalance_ratio=max(counts.values()) / min(counts.values()),
+        similar_class_names=similar_class_names(counts),
+        lengths=_lengths(examples) | ({} if tokens is None else {"tokens": _summary(tokens.lengths)}),
+        max_length=None if tokens is None else tokens.max_length,
+        truncated=None if tokens is None else int(tokens.truncated.sum()),
+        duplicates=_repeats(duplicates.groups, duplicates.rows, duplicates.examples, examples.ids),
+        conflicting_labels=_repeats(
+            duplicates.conflicting_groups, duplicates.conflicting_rows, duplicates.conflicting_examples, examples.ids
+        ),
+        texts_changed=source.texts_changed,
+        leaks={} if exact_leaks is None else {"exact": exact_leaks},
+    )
+
+
+def similar_class_names(names: Iterable[str]) -> tuple[tuple[str, ...], ...]:
+    """Class names that are the same but for case and white space, in groups of two or more, sorted."""
+    alike: dict[str, list[str]] = defaultdict(list)
+    for name in names:
+        alike["".join(name.casefold().split())].append(name)
+    return tuple(sorted(tuple(sorted(group)) for group in alike.values() if len(group) > 1))
+
+
+def _lengths(examples: Examples) -> dict[str, LengthSummary]:
+    columns = [examples.texts] if examples.text_pairs is None else [examples.texts, examples.text_pairs]
+    characters = sum(pc.utf8_length(column).to_numpy() for column in columns)
+    # One space between words and none at the ends: that is what normalisation leaves.
+    words = sum(pc.count_substring(column, " ").to_numpy() + 1 for column in columns)
+    return {"characters": _summary(characters), "words": _summary(words)}
+
+
+def _summary(lengths: Int64Array) -> LengthSummary:
+    return LengthSummary(
+        min=int(lengths.min()),
+        median=float(np.median(lengths)),
+        mean=float(lengths.mean()),
+        percentile_95=float(np.percentile(lengths, 95)),
+        max=int(lengths.max()),
+    )
+
+
+def _repeats(groups: int, rows: int, positions: tuple[tuple[int, ...], ...], ids: pa.Array) -> Repeats:
+    return Repeats(groups, rows, tuple(tuple(ids[position].as_py() for position in group) for group in positions))

@@ -1,0 +1,131 @@
+"""CSV, TSV and other delimited text: finds the delimiter and the columns, then reads row by row.
+
+Rows with too few or too many cells are rejected. Blank lines are no records, except where rows
+without labels have one column: there each line is a text, so that as many predictions come out as
+lines went in.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from surefit.config import ReadSettings
+from surefit.data.collect import Collector, ReadResult
+from surefit.data.columns import choose_columns
+from surefit.data.lines import TextLines, another_encoding, require_decodable, utf8_lines
+from surefit.data.reasons import TOO_FEW_CELLS, TOO_MANY_CELLS, UNCLOSED_QUOTE, UNDECODABLE_BYTES
+from surefit.data.records import NO_DELIMITER, Dialect, Record, RecordReader, RowShape
+from surefit.errors import DataError
+from surefit.normalization import normalize_text
+
+DELIMITERS = (",", ";", "\t", "|")
+_SAMPLE_LINES = 1000
+
+
+@dataclass(frozen=True)
+class _Header:
+    """The column names, and the position of the line after them."""
+
+    columns: tuple[str, ...]
+    next_line: int
+
+
+def read_delimited(content: bytes, settings: ReadSettings, *, labelled: bool, delimiter: str | None = None) -> ReadResult:
+    """Reads a delimited text file.
+
+    Args:
+        content: the whole file.
+        settings: encoding, delimiter, quote, header and columns.
+        labelled: whether a label is needed.
+        delimiter: what the file's name says, overruled by `settings.delimiter`.
+
+    Raises:
+        DataError: the file is empty, its header or its columns cannot be used, or more than 1% of
+            its rows do not decode.
+        UsageError: the encoding is unknown.
+    """
+    text = utf8_lines(content, settings.encoding)
+    dialect = find_dialect(text.lines, settings, delimiter)
+    header = _header(text, dialect, named=settings.header)
+    roles = choose_columns(header.columns, settings, labelled=labelled)
+    collector = Collector(header.columns, roles, labelled=labelled)
+    width = len(header.columns)
+    shape = RowShape(width, roles.label)
+    pick = roles.picker()
+    undecodable_lines = []
+    for line, cells, reason in RecordReader(text.lines, dialect, start=header.next_line, shape=shape):
+        if reason:
+            collector.reject(line, reason)
+            if reason == UNDECODABLE_BYTES:
+                undecodable_lines.append(line)
+        elif len(cells) == width:
+            shape.learn(cells)
+            collector.add(line, pick(cells))
+        elif cells:
+            collector.reject(line, TOO_FEW_CELLS if len(cells) < width else TOO_MANY_CELLS)
+        elif width == 1 and not labelled:
+            collector.add(line, pick([""]))
+    require_decodable(undecodable_lines, collector.records, text.encoding)
+    return collector.result("tsv" if dialect.delimiter == "\t" else "csv")
+
+
+def find_dialect(lines: Sequence[bytes], settings: ReadSettings, delimiter: str | None = None) -> Dialect:
+    """How the cells of a file are separated.
+
+    Of the delimiters with which the header has several cells, the one is taken with which most of
+    the first rows have as many. Without a header, most rows must agree. If none fits, each line is
+    one cell.
+
+    Args:
+        lines: the file.
+        settings: a delimiter that is named is taken as it is.
+        delimiter: what the file's name says.
+    """
+    quote = "" if settings.quote == "none" else settings.quote
+    named = settings.delimiter or delimiter
+    if named:
+        return Dialect(named, quote)
+    best, best_share = Dialect(NO_DELIMITER, quote), 0.0 if settings.header else 0.5
+    for candidate in DELIMITERS:
+        if candidate != quote:
+            dialect = Dialect(candidate, quote)
+            widths = _widths(lines, dialect)
+            width = _usual_width(widths) if not settings.header else next(iter(widths), 0)
+            share = widths.count(width) / len(widths) if width > 1 else 0.0
+            if share > best_share:
+                best, best_share = dialect, share
+    return best
+
+
+def _widths(lines: Sequence[bytes], dialect: Dialect) -> list[int]:
+    """Number of cells of each of the first records; 0 where one cannot be read."""
+    records = RecordReader(lines[:_SAMPLE_LINES], dialect)
+    return [len(record.cells) for record in records if record.cells or record.reason]
+
+
+def _usual_width(widths: Sequence[int]) -> int:
+    counted = Counter(width for width in widths if width)
+    return counted.most_common(1)[0][0] if counted else 0
+
+
+def _header(text: TextLines, dialect: Dialect, *, named: bool) -> _Header:
+    reader = RecordReader(text.lines, dialect)
+    first = next((record for record in reader if record.cells or record.reason), None)
+    if first is None:
+        raise DataError("the file is empty")
+    if named:
+        return _Header(_column_names(first, text.encoding), reader.next)
+    width = _usual_width(_widths(text.lines, dialect))
+    if not width:
+        raise DataError("none of the first lines can be read as a row; check --encoding and --quote")
+    return _Header(tuple(str(number) for number in range(1, width + 1)), 0)
+
+
+def _column_names(header: Record, encoding: str) -> tuple[str, ...]:
+    if header.reason == UNCLOSED_QUOTE:
+        raise DataError(f"the header in line {header.line} has an unclosed quote; close it, or read with --quote none")
+    if header.reason == UNDECODABLE_BYTES:
+        raise DataError(f"the header in line {header.line} is not {encoding.upper()}; {another_encoding(encoding)}")
+    return tuple(normalize_text(name) for name in header.cells)

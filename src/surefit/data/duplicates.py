@@ -1,0 +1,111 @@
+"""Rows with the same text, grouped, so that no text stands on both sides of a split.
+
+Texts are compared as they are: normalise them first (`surefit.data.clean`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from surefit.types import Examples, Int64Array
+
+# Groups whose rows are named as examples.
+_EXAMPLE_GROUPS = 5
+_EXAMPLE_ROWS = 5
+
+
+@dataclass(frozen=True)
+class Duplicates:
+    """How often texts repeat.
+
+    Attributes:
+        groups: texts that two or more rows have.
+        rows: rows in those groups.
+        conflicting_groups: those whose rows do not all have the same labels.
+        conflicting_rows: rows in the conflicting groups.
+        examples: row positions of the first few groups.
+        conflicting_examples: row positions of the first few conflicting groups.
+    """
+
+    groups: int
+    rows: int
+    conflicting_groups: int
+    conflicting_rows: int
+    examples: tuple[tuple[int, ...], ...]
+    conflicting_examples: tuple[tuple[int, ...], ...]
+
+
+def exact_groups(texts: pa.Array, text_pairs: pa.Array | None = None) -> Int64Array:
+    """Rows with the same text share a group.
+
+    Args:
+        texts: n texts, normalised.
+        text_pairs: their second texts; a row is then the ordered pair of both.
+
+    Returns:
+        Group of each row, from 0 in order of first appearance, shape (n,).
+    """
+    groups = _codes(texts)
+    if text_pairs is None:
+        return groups
+    second = _codes(text_pairs)
+    # Below 2**63 for any data that fits in memory, so that two pairs never share a code.
+    return _codes(pa.array(groups * (second.max(initial=0) + 1) + second))
+
+
+def _codes(column: pa.Array) -> Int64Array:
+    """Number of each value among the distinct ones, in order of first appearance."""
+    return column.dictionary_encode().indices.to_numpy().astype(np.int64)  # type: ignore[no-any-return]
+
+
+def find_duplicates(groups: Int64Array, targets: Int64Array | NDArray[np.int8]) -> Duplicates:
+    """Counts repeated texts and contradicting labels.
+
+    Args:
+        groups: group of each row as `exact_groups` gives it, shape (n,).
+        targets: class ids of shape (n,), or 0/1 of shape (n, classes).
+    """
+    sizes = np.bincount(groups)
+    repeated = sizes > 1
+    rows = np.flatnonzero(repeated[groups])
+    distinct = np.unique(groups[rows] * (len(rows) + 1) + _label_sets(targets[rows])) // (len(rows) + 1)
+    conflicting = np.bincount(distinct, minlength=len(sizes)) > 1
+    return Duplicates(
+        groups=int(repeated.sum()),
+        rows=int(sizes[repeated].sum()),
+        conflicting_groups=int(conflicting.sum()),
+        conflicting_rows=int(sizes[conflicting].sum()),
+        examples=_first_rows(groups, repeated),
+        conflicting_examples=_first_rows(groups, conflicting),
+    )
+
+
+def _label_sets(targets: Int64Array | NDArray[np.int8]) -> Int64Array:
+    """A number for each row, the same where the labels are the same, below the number of rows."""
+    axis = None if targets.ndim == 1 else 0
+    return np.unique(targets, axis=axis, return_inverse=True)[1].reshape(-1).astype(np.int64)
+
+
+def _first_rows(groups: Int64Array, wanted: NDArray[np.bool_]) -> tuple[tuple[int, ...], ...]:
+    first_groups = np.flatnonzero(wanted)[:_EXAMPLE_GROUPS]
+    return tuple(tuple(np.flatnonzero(groups == group)[:_EXAMPLE_ROWS].tolist()) for group in first_groups)
+
+
+def leaked_rows(examples: Examples, training: Examples) -> NDArray[np.bool_]:
+    """Which rows of a separate file repeat a text of the training data, shape (n,).
+
+    Args:
+        examples: n cleaned rows of a validation or test file.
+        training: cleaned rows trained on, pairs of texts if and only if `examples` are.
+    """
+    texts = pa.concat_arrays([training.texts, examples.texts])
+    text_pairs = None
+    if training.text_pairs is not None and examples.text_pairs is not None:
+        text_pairs = pa.concat_arrays([training.text_pairs, examples.text_pairs])
+    groups = exact_groups(texts, text_pairs)
+    # Groups are numbered by first appearance, so the training rows have the lowest numbers.
+    return groups[len(training) :] <= groups[: len(training)].max(initial=-1)  # type: ignore[no-any-return]

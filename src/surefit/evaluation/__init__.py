@@ -1,0 +1,1 @@
+"""How good a classifier is, measured on rows it has not seen, and said in words."""

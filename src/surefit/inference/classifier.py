@@ -1,0 +1,208 @@
+"""A saved classifier in Python: predict, predict_proba, trace."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from surefit.config import MachineSettings, ReadSettings
+from surefit.data.read import ReadResult, read_frame
+from surefit.decision import to_predictions
+from surefit.errors import UsageError
+from surefit.inference.engine import predict_logits
+from surefit.inference.frames import is_frame, with_predictions
+from surefit.inference.trace import trace_prediction
+from surefit.model.hardware import Hardware, choose_hardware
+from surefit.model.pretrained import SavedClassifier, load_classifier
+from surefit.normalization import normalize_text
+from surefit.progress import Progress
+from surefit.trace import PredictionTrace
+from surefit.types import FloatArray, LabelSchema, Prediction
+
+EMPTY_TEXT = "empty text"
+NOT_A_TEXT = "not a text"
+
+
+def load(run: str | Path, *, device: str = "auto", threads: int | None = None, precision: str = "auto") -> TextClassifier:
+    """Loads a trained classifier.
+
+    Args:
+        run: a run directory, or the model directory in one.
+        device: auto, cpu, cuda, cuda:N or mps.
+        threads: processor threads; all when not given.
+        precision: auto, fp32 or bf16.
+
+    Raises:
+        ModelError: a file of the saved model is missing, damaged or foreign.
+        UsageError: the machine does not have the device.
+    """
+    hardware = choose_hardware(MachineSettings(device=device, threads=threads, precision=precision))
+    return TextClassifier(load_classifier(Path(run)), hardware)
+
+
+class TextClassifier:
+    """A fine-tuned classifier with its tokenizer, class names and decision rule.
+
+    Args:
+        saved: what the model directory holds.
+        hardware: what to compute on.
+    """
+
+    def __init__(self, saved: SavedClassifier, hardware: Hardware) -> None:
+        self._saved = saved
+        self._hardware = hardware
+        saved.classifier.to(hardware.device).eval()
+
+    @property
+    def schema(self) -> LabelSchema:
+        """The classes and the problem type."""
+        return self._saved.schema
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names in the order of the columns of `predict_proba`."""
+        return self._saved.schema.id2label
+
+    @property
+    def max_length(self) -> int:
+        """Most tokens that the model reads of a row."""
+        return self._saved.max_length
+
+    @overload
+    def predict(self, texts: str, text_pairs: str | None = None) -> Prediction: ...
+    @overload
+    def predict(self, texts: list[str], text_pairs: Sequence[str] | None = None) -> list[Prediction]: ...
+    @overload
+    def predict(self, texts: Any, text_pairs: Any = None, **columns: str | None) -> Any: ...
+
+    def predict(self, texts: Any, text_pairs: Any = None, **columns: str | None) -> Any:
+        """Classifies one text, several, or the rows of a DataFrame.
+
+        Args:
+            texts: a text; a sequence or Series of texts; or a DataFrame. Missing and empty texts
+                are allowed.
+            text_pairs: the second text or texts, where the model was trained on pairs.
+            columns: for a DataFrame, which columns to read, as `text="review"` and
+                `text_pair="answer"`; the text is found by its name when not given.
+
+        Returns:
+            one `Prediction` for a text, a list of them for several, both in order; for a DataFrame
+            a copy with the columns "prediction", "probability", "truncated" and "reason" added.
+            A row that cannot be used has an empty label and the reason.
+
+        Raises:
+            DataError: the column of a DataFrame is not certain.
+            UsageError: there are not as many second texts as texts.
+        """
+        if isinstance(texts, str):
+            return self._predict([texts], None if text_pairs is None else [text_pairs])[0]
+        if is_frame(texts):
+            return with_predictions(texts, self.predict_records(_read_frame(texts, columns)))
+        return self._predict(list(texts), None if text_pairs is None else list(text_pairs))
+
+    def predict_proba(self, texts: Any, text_pairs: Any = None, **columns: str | None) -> FloatArray:
+        """Probability of each class for each text.
+
+        Args:
+            texts: n texts, or a DataFrame.
+            text_pairs: their second texts, where the model was trained on pairs.
+            columns: as for `predict`.
+
+        Returns:
+            shape (n, classes), columns as in `classes`; a row that cannot be used is all NaN.
+        """
+        if is_frame(texts):
+            predictions = self.predict_records(_read_frame(texts, columns))
+        else:
+            rows = [texts] if isinstance(texts, str) else list(texts)
+            pairs = [text_pairs] if isinstance(text_pairs, str) else text_pairs
+            predictions = self._predict(rows, None if pairs is None else list(pairs))
+        unusable = (float("nan"),) * len(self.classes)
+        shape = (len(predictions), len(self.classes))
+        return np.array([item.scores or unusable for item in predictions], dtype=np.float64).reshape(shape)
+
+    def predict_records(self, reading: ReadResult, progress: Progress | None = None) -> list[Prediction]:
+        """Classifies what was read of a file, one prediction for each record in the file's order.
+
+        Args:
+            reading: its rejected records get an empty label and the reason.
+            progress: told how many rows are done.
+        """
+        examples = reading.examples
+        pairs = None if examples.text_pairs is None else examples.text_pairs.to_pylist()
+        predictions = self._predict(examples.texts.to_pylist(), pairs, progress)
+        by_record = dict(zip(examples.records.tolist(), predictions, strict=True))
+        by_record |= {rejected.record: _unusable(rejected.reason) for rejected in reading.rejected}
+        return [by_record[record] for record in range(1, reading.records + 1)]
+
+    def trace(self, text: str, text_pair: str | None = None) -> PredictionTrace:
+        """Shows how one text is judged, layer by layer.
+
+        Args:
+            text: what to classify.
+            text_pair: the second text, where the model was trained on pairs.
+
+        Raises:
+            UsageError: a text is empty.
+        """
+        texts = [text] if text_pair is None else [text, text_pair]
+        if any(_reason(part) for part in texts):
+            raise UsageError("there is nothing to trace: the text is empty")
+        return trace_prediction(self._saved, self._hardware, [normalize_text(part) for part in texts])
+
+    def _predict(self, texts: list[Any], pairs: list[Any] | None, progress: Progress | None = None) -> list[Prediction]:
+        if pairs is not None and len(pairs) != len(texts):
+            raise UsageError(f"there are {len(texts)} texts and {len(pairs)} second texts; give one for each")
+        reasons = [_reason(text) for text in texts]
+        if pairs is not None:
+            reasons = [reason or _reason(pair) for reason, pair in zip(reasons, pairs, strict=True)]
+        usable = [row for row, reason in enumerate(reasons) if not reason]
+        logits, truncated = self._logits(
+            [texts[row] for row in usable], None if pairs is None else [pairs[row] for row in usable], progress
+        )
+        predictions = [_unusable(reason) for reason in reasons]
+        for row, prediction in zip(usable, to_predictions(logits, self.schema, self._saved.rule, truncated), strict=True):
+            predictions[row] = prediction
+        return predictions
+
+    def _logits(
+        self, texts: list[str], pairs: list[str] | None, progress: Progress | None
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        if not texts:
+            return np.zeros((0, len(self.classes)), dtype=np.float32), np.zeros(0, dtype=np.bool_)
+        encodings = self._saved.tokenizer.encode(texts, pairs)
+        truncated = np.array([encoding.truncated_tokens > 0 for encoding in encodings])
+        return predict_logits(self._saved.classifier, encodings, self._hardware, progress), truncated
+
+    def __repr__(self) -> str:
+        more = ", ..." if len(self.classes) > 5 else ""
+        return f"TextClassifier({len(self.classes)} classes: {', '.join(self.classes[:5])}{more})"
+
+
+def _read_frame(frame: Any, columns: dict[str, str | None]) -> ReadResult:
+    unknown = set(columns) - {"text", "text_pair"}
+    if unknown:
+        raise UsageError(f"predict takes text= and text_pair= as names of columns, not {min(unknown)}=")
+    settings = ReadSettings(text=columns.get("text"), text_pair=columns.get("text_pair"))
+    return read_frame(frame, settings, labelled=False)
+
+
+def _unusable(reason: str) -> Prediction:
+    return Prediction(labels=(), scores=(), score=0.0, truncated=False, reason=reason)
+
+
+def _reason(text: object) -> str:
+    """Why a text cannot be classified; empty where it can."""
+    if text is None or text != text:  # NaN, the missing value of data frames, differs from itself
+        return EMPTY_TEXT
+    if not isinstance(text, str):
+        return NOT_A_TEXT
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # half of a surrogate pair: no tokenizer reads it
+        return NOT_A_TEXT
+    return "" if normalize_text(text) else EMPTY_TEXT

@@ -1,0 +1,1 @@
+"""The encoder, the head, and the directory they are saved in. Torch begins here."""

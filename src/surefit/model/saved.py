@@ -1,0 +1,278 @@
+"""The saved model: a Hugging Face directory with `surefit.json` beside the stock files.
+
+Stock tools that load it get SureFit's own probabilities from raw text. For that, the temperature is
+divided into the head's weight and bias, the one-logit sigmoid head becomes the equal two-logit
+head, and text normalisation is part of `tokenizer.json`.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from surefit.artifacts import SCHEMA_VERSION, atomic_directory, model_directory, sha256_of, write_json
+from surefit.errors import ModelError
+from surefit.model.checkpoints import (
+    CONFIG,
+    TOKENIZER,
+    TOKENIZER_CONFIG,
+    WEIGHTS,
+    fitting_copy,
+    read_object,
+    read_tensors,
+    read_tokenizer,
+)
+from surefit.model.classifier import Classifier, SequenceClassifier
+from surefit.model.configuration import is_plain_bert
+from surefit.model.heads import Head, choose_head, has_one_logit, one_row, two_rows
+from surefit.text.tokenizer import TextTokenizer
+from surefit.types import DecisionRule, LabelSchema
+
+FACTS = "surefit.json"
+
+# What a checkpoint's config.json says of itself and no longer holds for the classifier.
+_OUTDATED = (
+    "_name_or_path",
+    "auto_map",
+    "dtype",
+    "finetuning_task",
+    "num_labels",
+    "quantization_config",
+    "torch_dtype",
+    "transformers_version",
+)
+
+
+@dataclass(frozen=True, eq=False)
+class SavedClassifier:
+    """A saved model, ready to predict.
+
+    Attributes:
+        classifier: on the CPU, in evaluation mode; its logits are calibrated already.
+        tokenizer: cuts rows to the length used in training.
+        rule: what to do with these logits; its temperature is 1 because it is in the head.
+        temperature: the fitted temperature, for reports.
+        head: the head that was trained; in the directory both heads of two classes have two logits.
+        facts: the whole content of `surefit.json`.
+    """
+
+    classifier: SequenceClassifier
+    tokenizer: TextTokenizer
+    rule: DecisionRule
+    temperature: float
+    head: Head
+    facts: Mapping[str, Any]
+
+    @property
+    def schema(self) -> LabelSchema:
+        return self.classifier.schema
+
+    @property
+    def max_length(self) -> int:
+        return self.tokenizer.max_length
+
+
+def save_classifier(
+    directory: Path,
+    classifier: SequenceClassifier,
+    tokenizer: TextTokenizer,
+    rule: DecisionRule,
+    *,
+    base_model: str,
+    facts: Mapping[str, Any] | None = None,
+) -> None:
+    """Writes the saved model, whole or not at all; what stood in the directory before is replaced.
+
+    Args:
+        directory: where to.
+        classifier: its weights are written in fp32; it is not changed.
+        tokenizer: its maximum length is written too.
+        rule: temperature and thresholds.
+        base_model: what was fine-tuned, as `Pretrained.source` says it.
+        facts: anything else for `surefit.json`, such as fingerprints of the data.
+    """
+    with atomic_directory(directory) as temporary:
+        save_file(_saved_tensors(classifier, rule.temperature), temporary / WEIGHTS, metadata={"format": "pt"})
+        (temporary / TOKENIZER).write_text(tokenizer.to_json(), encoding="utf-8")
+        _write_stock_json(temporary / CONFIG, _stock_config(classifier, tokenizer))
+        _write_stock_json(temporary / TOKENIZER_CONFIG, _tokenizer_config(classifier, tokenizer))
+        own = {
+            "problem_type": classifier.schema.problem_type,
+            "head": classifier.head,
+            "max_length": tokenizer.max_length,
+            "decision": {"temperature": rule.temperature, "thresholds": rule.thresholds},
+            "base_model": base_model,
+            "sha256": {file: sha256_of(temporary / file) for file in (WEIGHTS, TOKENIZER)},
+        }
+        write_json(temporary / FACTS, dict(facts or {}) | own)
+        shutil.copymode(temporary / CONFIG, temporary / WEIGHTS)  # safetensors makes files that only their owner reads
+
+
+def load_classifier(path: Path) -> SavedClassifier:
+    """Loads a saved model.
+
+    Args:
+        path: a run, or its model directory.
+
+    Raises:
+        ModelError: there is no model, it is not SureFit's, or a file of it is damaged, missing or
+            not the one that was saved; the message names the file.
+    """
+    directory = model_directory(path)
+    facts = _read_facts(directory, path)
+    config = read_object(directory / CONFIG)
+    schema = _schema_of(config, directory / CONFIG)
+    temperature, rule, head, max_length = _read_decision(facts, schema, directory / FACTS)
+    _require_unchanged(directory, facts)
+    classifier = empty_classifier(schema, choose_head(schema, None), config)
+    expected = classifier.network.state_dict()
+    _fill_exactly(classifier.network, expected, read_tensors(directory), directory / WEIGHTS)
+    tokenizer = read_tokenizer(directory, max_length)
+    tokenizer.require_fit(classifier.vocabulary_rows)
+    return SavedClassifier(classifier.eval(), tokenizer, rule, temperature, head, facts)
+
+
+def read_schema(directory: Path) -> LabelSchema:
+    """The classes of a saved model.
+
+    Raises:
+        ModelError: its `config.json` is damaged.
+    """
+    return _schema_of(read_object(directory / CONFIG), directory / CONFIG)
+
+
+def is_saved(directory: Path) -> bool:
+    """Whether a model directory was written by SureFit."""
+    return (directory / FACTS).is_file()
+
+
+def empty_classifier(schema: LabelSchema, head: Head, config: Mapping[str, Any]) -> SequenceClassifier:
+    """The classifier that a `config.json` describes, its weights still to be loaded.
+
+    Raises:
+        ModelError: it describes none.
+    """
+    if not is_plain_bert(config):
+        from surefit.model.stock import StockClassifier
+
+        return StockClassifier(schema, head, config)
+    with torch.device("meta"):  # weights that are to be replaced need not be drawn
+        return Classifier(schema, head, config)
+
+
+def unfold_head(saved: SavedClassifier) -> None:
+    """Gives a loaded classifier the head back that was trained, so that training can go on."""
+    layer = saved.classifier.network.get_submodule(saved.classifier.output_layer)
+    assert isinstance(layer, nn.Linear)
+    weight, bias = layer.weight.detach() * saved.temperature, layer.bias.detach() * saved.temperature
+    if has_one_logit(saved.schema, saved.head):
+        weight, bias = one_row(weight), one_row(bias)
+    layer.weight, layer.bias, layer.out_features = nn.Parameter(weight), nn.Parameter(bias), len(bias)
+    saved.classifier.head = saved.head
+
+
+def _saved_tensors(classifier: SequenceClassifier, temperature: float) -> dict[str, Tensor]:
+    tensors = {
+        name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in classifier.network.state_dict().items()
+    }
+    for name in (f"{classifier.output_layer}.weight", f"{classifier.output_layer}.bias"):
+        folded = tensors[name] / temperature
+        tensors[name] = two_rows(folded) if has_one_logit(classifier.schema, classifier.head) else folded
+    return tensors
+
+
+def _stock_config(classifier: SequenceClassifier, tokenizer: TextTokenizer) -> dict[str, Any]:
+    kept = {name: value for name, value in classifier.config.items() if name not in _OUTDATED}
+    return kept | {
+        "architectures": [classifier.architecture],
+        "problem_type": classifier.schema.problem_type,
+        "id2label": {str(position): name for position, name in enumerate(classifier.schema.id2label)},
+        "label2id": classifier.schema.label2id,
+        "pad_token_id": tokenizer.pad_token_id if kept.get("pad_token_id") is None else kept["pad_token_id"],
+    }
+
+
+def _tokenizer_config(classifier: SequenceClassifier, tokenizer: TextTokenizer) -> dict[str, Any]:
+    return {
+        # Not the family's own class: that rebuilds the tokenizer and loses its normalisation.
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "model_max_length": tokenizer.max_length,
+        "model_input_names": list(classifier.input_names),
+        "clean_up_tokenization_spaces": False,
+    } | tokenizer.special_token_settings()
+
+
+def _write_stock_json(path: Path, content: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def _read_facts(directory: Path, asked: Path) -> dict[str, Any]:
+    if not directory.is_dir():
+        raise ModelError(f"there is no directory {asked}")
+    path = directory / FACTS
+    if not path.is_file():
+        if (directory / CONFIG).is_file():
+            raise ModelError(
+                f"{directory} has no {FACTS}: it is not a model that SureFit saved; it can be fine-tuned with "
+                f"`surefit train DATA --model {directory}`"
+            )
+        raise ModelError(f"{directory} holds no saved model ({FACTS} is missing)")
+    facts = read_object(path)
+    if facts.get("schema_version") != SCHEMA_VERSION:
+        raise ModelError(f"{path} has schema_version {facts.get('schema_version')!r}, this SureFit reads {SCHEMA_VERSION}")
+    return facts
+
+
+def _schema_of(config: Mapping[str, Any], path: Path) -> LabelSchema:
+    id2label = config.get("id2label")
+    if not isinstance(id2label, dict) or list(id2label) != [str(position) for position in range(len(id2label))]:
+        raise ModelError(f"{path}: id2label must name the classes 0, 1, 2, ... in their order")
+    try:
+        return LabelSchema(config.get("problem_type"), tuple(map(str, id2label.values())))  # type: ignore[arg-type]
+    except ValueError as error:
+        raise ModelError(f"{path}: {error}") from None
+
+
+def _read_decision(facts: Mapping[str, Any], schema: LabelSchema, path: Path) -> tuple[float, DecisionRule, Head, int]:
+    """Temperature, rule for calibrated logits, head and maximum length."""
+    try:
+        decision = facts["decision"]
+        temperature, thresholds, max_length = float(decision["temperature"]), decision["thresholds"], int(facts["max_length"])
+        fitted = DecisionRule(temperature, None if thresholds is None else tuple(map(float, thresholds)))
+        head = choose_head(schema, str(facts["head"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelError(f"{path} is damaged: {type(error).__name__} at {error}") from None
+    thresholds_fit = fitted.thresholds is None or len(fitted.thresholds) == len(schema)
+    if facts.get("problem_type") != schema.problem_type or not thresholds_fit:
+        raise ModelError(f"{path} and config.json disagree about the classes; they do not belong together")
+    return temperature, DecisionRule(1.0, fitted.thresholds), head, max_length
+
+
+def _require_unchanged(directory: Path, facts: Mapping[str, Any]) -> None:
+    hashes = facts.get("sha256")
+    if not isinstance(hashes, dict) or set(hashes) != {WEIGHTS, TOKENIZER}:
+        raise ModelError(f"{directory / FACTS} is damaged: it names no sha256 of {WEIGHTS} and {TOKENIZER}")
+    for name, expected in hashes.items():
+        file = directory / name
+        if not file.is_file():
+            raise ModelError(f"{file} is missing")
+        if sha256_of(file) != expected:
+            raise ModelError(f"{file} is not the file that was saved: it is damaged or from another model")
+
+
+def _fill_exactly(network: nn.Module, expected: Mapping[str, Tensor], found: Mapping[str, Tensor], file: Path) -> None:
+    """Loads exactly the tensors that the network has."""
+    missing, extra = sorted(expected.keys() - found.keys()), sorted(found.keys() - expected.keys())
+    if missing:
+        raise ModelError(f"{file} lacks the tensor {missing[0]!r} ({len(missing)} in all); it does not fit config.json")
+    if extra:
+        raise ModelError(f"{file} has a tensor {extra[0]!r} too many ({len(extra)} in all); it does not fit config.json")
+    network.load_state_dict({name: fitting_copy(name, found[name], like, file) for name, like in expected.items()}, assign=True)

@@ -1,0 +1,176 @@
+"""Encoders of other families than BERT, computed by Hugging Face's own classes.
+
+The only module that uses transformers, which is slow to import: it is imported when needed.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import tokenizers
+import torch
+from torch import Tensor, nn
+
+from surefit.errors import ModelError
+from surefit.model.classifier import SequenceClassifier
+from surefit.model.heads import Head, logit_count, present_logits
+from surefit.types import LabelSchema, PackedBatch
+
+
+class StockClassifier(SequenceClassifier):
+    """Hugging Face's sequence classifier of a family of encoders, on padded batches.
+
+    Its weights are random until they are loaded; torch's default generator decides them.
+
+    Args:
+        schema: the classes.
+        head: which head stands on the encoder.
+        config: the content of the checkpoint's `config.json`.
+
+    Raises:
+        ModelError: the family is unknown, is no encoder, or the values do not make a model.
+    """
+
+    def __init__(self, schema: LabelSchema, head: Head, config: Mapping[str, Any]) -> None:
+        super().__init__(schema, head, config)
+        self.model = _build(config, logit_count(schema, head))
+        self._takes_types = _takes_token_types(self.model)
+        self._pad_token_id: int = self.model.config.pad_token_id or 0
+
+    def forward(self, batch: PackedBatch) -> Tensor:
+        """Logits of each row, shape (rows, classes), float32."""
+        return present_logits(self.model(**self._inputs(batch)).logits, self.schema, self.head)
+
+    def hidden_states(self, batch: PackedBatch) -> list[Tensor]:
+        """Output of the embeddings and of each layer, each of shape (tokens, hidden)."""
+        inputs = self._inputs(batch)
+        is_token = inputs["attention_mask"].bool()
+        states = self.model(**inputs, output_hidden_states=True).hidden_states
+        return [state[is_token] for state in states]
+
+    def _inputs(self, batch: PackedBatch) -> dict[str, Tensor]:
+        padded = batch.to_padded(self._pad_token_id)
+        return {name: torch.from_numpy(getattr(padded, name)).to(self.device) for name in self.input_names}
+
+    @property
+    def network(self) -> nn.Module:
+        model: nn.Module = self.model
+        return model
+
+    @property
+    def encoder_prefix(self) -> str:
+        return f"{self.model.base_model_prefix}."
+
+    @property
+    def output_layer(self) -> str:
+        outputs = logit_count(self.schema, self.head)
+        head = [
+            name
+            for name, module in self.model.named_modules()
+            if isinstance(module, nn.Linear) and module.out_features == outputs and not name.startswith(self.encoder_prefix)
+        ]
+        return str(head[-1])
+
+    @property
+    def architecture(self) -> str:
+        return type(self.model).__name__
+
+    @property
+    def vocabulary_rows(self) -> int:
+        return int(self.model.get_input_embeddings().num_embeddings)
+
+    @property
+    def max_tokens(self) -> int | None:
+        tables = [
+            module
+            for name, module in self.model.named_modules()
+            if name.endswith("position_embeddings") and isinstance(module, nn.Embedding)
+        ]
+        if tables:  # RoBERTa and its kin number positions from behind the padding index
+            return min(table.num_embeddings - (0 if table.padding_idx is None else table.padding_idx + 1) for table in tables)
+        limit = getattr(self.model.config, "max_position_embeddings", None)
+        return limit if isinstance(limit, int) and limit > 0 else None
+
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        types = ("token_type_ids",) if self._takes_types else ()
+        return ("input_ids", *types, "attention_mask")
+
+
+def backend_from_vocabulary(directory: Path) -> tokenizers.Tokenizer:
+    """Makes a fast tokenizer of a checkpoint that has its vocabulary as text files only.
+
+    Raises:
+        ModelError: the files do not make one.
+    """
+    with _quiet_transformers():
+        from transformers import AutoTokenizer
+
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(directory, local_files_only=True, trust_remote_code=False)
+            backend: tokenizers.Tokenizer = tokenizer.backend_tokenizer
+        except Exception as error:  # whatever the conversion of foreign files raises
+            raise ModelError(f"{directory} holds no tokenizer that can be read: {_in_one_line(error)}") from None
+    return backend
+
+
+def _build(config: Mapping[str, Any], outputs: int) -> Any:
+    model_type = str(config.get("model_type"))
+    with _quiet_transformers():
+        from transformers import AutoConfig, AutoModelForSequenceClassification
+
+        stock_class: Any = AutoModelForSequenceClassification
+        _require_encoder(model_type, config)
+        labels = {"num_labels": outputs, "problem_type": None}
+        content = {key: value for key, value in config.items() if key not in ("model_type", "id2label", "label2id", "auto_map")}
+        try:
+            stock_config = AutoConfig.for_model(model_type, **content | labels)
+            # Attention written out is faster backwards on CPUs than the fused kernel.
+            return stock_class.from_config(stock_config, dtype=torch.float32, attn_implementation="eager")
+        except Exception as error:  # whatever foreign values lead to
+            raise ModelError(f"config.json makes no {model_type} model: {_in_one_line(error)}") from None
+
+
+def _require_encoder(model_type: str, config: Mapping[str, Any]) -> None:
+    from transformers import CONFIG_MAPPING
+    from transformers.models.auto.modeling_auto import (
+        MODEL_FOR_MASKED_LM_MAPPING_NAMES,
+        MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES,
+    )
+
+    if model_type not in CONFIG_MAPPING:
+        own_code = ", and code that comes with a model is never run" if "auto_map" in config else ""
+        raise ModelError(f"config.json: model_type {model_type!r} is not one that transformers knows{own_code}")
+    known = model_type in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES and model_type in MODEL_FOR_MASKED_LM_MAPPING_NAMES
+    if not known or config.get("is_encoder_decoder") or config.get("is_decoder"):
+        raise ModelError(f"config.json: {model_type!r} is no encoder such as BERT, DistilBERT, RoBERTa, MPNet or DeBERTa")
+
+
+def _takes_token_types(model: Any) -> bool:
+    taken = "token_type_ids" in inspect.signature(model.forward).parameters
+    return taken and getattr(model.config, "type_vocab_size", 0) > 1
+
+
+@contextmanager
+def _quiet_transformers() -> Iterator[None]:
+    """Keeps transformers' remarks and progress bars off the terminal."""
+    import transformers
+
+    logging: Any = transformers.utils.logging
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()
+
+
+def _in_one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]

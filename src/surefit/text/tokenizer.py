@@ -1,0 +1,269 @@
+"""From text to token ids: a pretrained tokenizer that normalises, truncates and never pads.
+
+The backend is the `tokenizers` library, so what is written into `tokenizer.json` does in stock
+Hugging Face tools what it does here.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import tokenizers
+from numpy.typing import NDArray
+from tokenizers import AddedToken, Regex, normalizers
+
+from surefit.errors import ModelError
+from surefit.normalization import REMOVED_PATTERN, WHITE_SPACE_PATTERN
+from surefit.types import Encoding
+
+# Encodings of the backend take about 200 bytes a token, so a chunk of texts is turned into arrays
+# before the next one is read.
+_CHUNK_TEXTS = 1024
+_CHUNK_CHARACTERS = 4_000_000
+
+# What each special token is called in the families of encoders there are, most common first.
+_USUAL_NAMES = {
+    "pad_token": ("[PAD]", "<pad>"),
+    "unk_token": ("[UNK]", "<unk>"),
+    "cls_token": ("[CLS]", "<s>"),
+    "sep_token": ("[SEP]", "</s>"),
+    "mask_token": ("[MASK]", "<mask>"),
+}
+
+
+class TextTokenizer:
+    """A tokenizer together with the most tokens that a row may have.
+
+    Args:
+        backend: the tokenizer; it is copied, its padding and truncation are dropped, and the text
+            normalisation of `surefit.normalization` is put before its own where it is not there.
+        max_length: most tokens of a row, special tokens included.
+        special_tokens: role ("pad_token", "unk_token", "cls_token", "sep_token", "mask_token") ->
+            token, as in `tokenizer_config.json`; for roles not given the usual names are tried.
+
+    Raises:
+        ModelError: it adds no special tokens, or lacks a token for padding or for the start or end
+            of a text.
+    """
+
+    def __init__(self, backend: tokenizers.Tokenizer, max_length: int, special_tokens: Mapping[str, str] | None = None) -> None:
+        self._backend = tokenizers.Tokenizer.from_str(backend.to_str())
+        self._backend.no_padding()
+        self._backend.no_truncation()
+        _put_normalization_first(self._backend)
+        self.max_length = max_length
+        self.special_tokens = self._find_special_tokens(special_tokens or {})
+        self._mark_special_tokens()
+        _fork_quietly()
+
+    @classmethod
+    def from_file(cls, path: Path, max_length: int, special_tokens: Mapping[str, str] | None = None) -> TextTokenizer:
+        """Reads a `tokenizer.json`.
+
+        Raises:
+            ModelError: the file is missing, damaged, or holds a tokenizer that is no encoder's.
+        """
+        try:
+            backend = tokenizers.Tokenizer.from_file(str(path))
+        except Exception as error:  # the library raises bare Exception for whatever is wrong with the file
+            reason = " ".join(str(error).split())[:200]
+            raise ModelError(f"{path} cannot be read as a tokenizer: {reason}") from None
+        return cls(backend, max_length, special_tokens)
+
+    def to_json(self) -> str:
+        """The content of `tokenizer.json`: normalisation inside, no padding, no truncation."""
+        return self._backend.to_str(pretty=True)
+
+    def special_token_settings(self) -> dict[str, dict[str, object]]:
+        """Role -> the special token and how it matches, as `tokenizer_config.json` holds them."""
+        added = {token.content: token for token in self._backend.get_added_tokens_decoder().values()}
+        flags = ("content", "lstrip", "rstrip", "single_word", "normalized", "special")
+        return {
+            role: {"__type": "AddedToken"} | {flag: getattr(added[token], flag) for flag in flags}
+            for role, token in self.special_tokens.items()
+        }
+
+    def with_max_length(self, max_length: int) -> TextTokenizer:
+        """The same tokenizer with another maximum length."""
+        return TextTokenizer(self._backend, max_length, self.special_tokens)
+
+    @property
+    def vocab_size(self) -> int:
+        """One more than the highest token id: the rows that an embedding matrix must have."""
+        return 1 + max(self._backend.get_vocab(with_added_tokens=True).values())
+
+    @property
+    def pad_token_id(self) -> int:
+        return self._id_of("pad_token")
+
+    @property
+    def unk_token_id(self) -> int | None:
+        """Id of the token for what the vocabulary cannot spell; None where it can spell all."""
+        return self._id_of("unk_token") if "unk_token" in self.special_tokens else None
+
+    def tokens(self, ids: Sequence[int] | NDArray[np.int32]) -> list[str]:
+        """The vocabulary's entry for each id."""
+        return [self._backend.id_to_token(int(token_id)) or "" for token_id in ids]
+
+    def encode(self, texts: Sequence[str], text_pairs: Sequence[str] | None = None) -> list[Encoding]:
+        """Encodes rows, each cut to `max_length` tokens with its special tokens kept.
+
+        The cut is that of the library's `longest_first` strategy: of a pair, the longer text loses
+        tokens from its end until both are equally long.
+
+        Args:
+            texts: one a row, raw or normalised: the result is the same.
+            text_pairs: the second text of each row where rows are pairs.
+
+        Returns:
+            one encoding a row; a text that says nothing to the tokenizer has its special tokens only.
+        """
+        if text_pairs is not None and len(text_pairs) != len(texts):
+            raise ValueError(f"{len(texts)} texts and {len(text_pairs)} second texts")
+        rows: list[str] | list[tuple[str, str]]
+        rows = list(texts) if text_pairs is None else list(zip(texts, text_pairs, strict=True))
+        special = self._backend.num_special_tokens_to_add(text_pairs is not None)
+        if special >= self.max_length:
+            raise ModelError(f"the tokenizer adds {special} special tokens to a row: --max-length must be more than that")
+        return [self._encoding(whole, special) for chunk in _chunks(rows) for whole in self._backend.encode_batch_fast(chunk)]
+
+    def require_fit(self, embedding_rows: int) -> None:
+        """Refuses a tokenizer whose ids a model has no embedding for.
+
+        Raises:
+            ModelError: the highest token id is not below `embedding_rows`.
+        """
+        if self.vocab_size > embedding_rows:
+            raise ModelError(
+                f"the tokenizer does not belong to the model: its token ids go up to {self.vocab_size - 1}, "
+                f"the model knows {embedding_rows} tokens"
+            )
+
+    def _encoding(self, whole: tokenizers.Encoding, special: int) -> Encoding:
+        """Cuts one untruncated encoding of the backend.
+
+        The backend's own truncation is not used: of a long pair it makes every combination of
+        pieces that were cut off, which takes time and memory with the square of the length.
+        """
+        input_ids = np.array(whole.ids, dtype=np.int32)
+        token_type_ids = np.array(whole.type_ids, dtype=np.int32)
+        excess = len(input_ids) - self.max_length
+        if excess <= 0:
+            return Encoding(input_ids, token_type_ids, truncated_tokens=0)
+        sequence = np.array([-1 if part is None else part for part in whole.sequence_ids], dtype=np.int8)
+        first, second = np.flatnonzero(sequence == 0), np.flatnonzero(sequence == 1)
+        keep = np.ones(len(input_ids), dtype=bool)
+        kept_first, kept_second = _longest_first(len(first), len(second), self.max_length - special)
+        keep[first[kept_first:]] = False
+        keep[second[kept_second:]] = False
+        return Encoding(input_ids[keep], token_type_ids[keep], truncated_tokens=excess)
+
+    def _id_of(self, role: str) -> int:
+        token_id = self._backend.token_to_id(self.special_tokens[role])
+        assert token_id is not None  # made sure of when the special tokens were found
+        return token_id
+
+    def _mark_special_tokens(self) -> None:
+        """Tokens of the vocabulary become special where `tokenizer.json` forgets it, as stock tools do."""
+        marked = {token.content for token in self._backend.get_added_tokens_decoder().values()}
+        plain = [token for token in self.special_tokens.values() if token not in marked]
+        self._backend.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in plain])
+
+    def _find_special_tokens(self, named: Mapping[str, str]) -> dict[str, str]:
+        found = {}
+        for role, usual in _USUAL_NAMES.items():
+            candidates = [named[role]] if role in named else usual
+            for token in candidates:
+                if self._backend.token_to_id(token) is not None:
+                    found[role] = token
+                    break
+        missing = [role for role in ("pad_token", "cls_token", "sep_token") if role not in found]
+        if missing:
+            names = ", ".join(named.get(role, _USUAL_NAMES[role][0]) for role in missing)
+            raise ModelError(f"the tokenizer has no {names} token: it does not belong to an encoder such as BERT")
+        if self._backend.num_special_tokens_to_add(False) == 0:
+            raise ModelError(
+                f"the tokenizer does not set {found['cls_token']} and {found['sep_token']} around a text, which encoders need: "
+                "its post_processor is missing"
+            )
+        return found
+
+
+def _longest_first(first: int, second: int, budget: int) -> tuple[int, int]:
+    """How many tokens of each text are kept when `first` and `second` exceed the budget together.
+
+    Source: `TruncationStrategy::LongestFirst` of the tokenizers library, whose results these are.
+    """
+    shorter, longer = min(first, second), max(first, second)
+    longer = max(shorter, budget - shorter)
+    if shorter + longer > budget:
+        shorter, longer = budget // 2, budget - budget // 2
+    return (shorter, longer) if first <= second else (longer, shorter)
+
+
+def _chunks(rows: list[str] | list[tuple[str, str]]) -> Iterator[list[str | tuple[str, str]]]:
+    """Cuts rows into runs that are small in number and in characters."""
+    chunk: list[str | tuple[str, str]] = []
+    characters = 0
+    for row in rows:
+        chunk.append(row)
+        characters += len(row) if isinstance(row, str) else len(row[0]) + len(row[1])
+        if len(chunk) == _CHUNK_TEXTS or characters > _CHUNK_CHARACTERS:
+            yield chunk
+            chunk, characters = [], 0
+    if chunk:
+        yield chunk
+
+
+def _normalization_steps() -> list[normalizers.Normalizer]:
+    """The rule of `surefit.normalization` in the terms of the tokenizers library."""
+    return [
+        normalizers.Replace(Regex(REMOVED_PATTERN), ""),
+        normalizers.NFC(),
+        normalizers.Replace(Regex(WHITE_SPACE_PATTERN), " "),
+        normalizers.Strip(),
+    ]
+
+
+def _put_normalization_first(backend: tokenizers.Tokenizer) -> None:
+    steps = _normalization_steps()
+    own = backend.normalizer
+    if own is not None:
+        if _described_steps(own)[: len(steps)] == _described_steps(normalizers.Sequence(steps)):
+            return
+        steps.append(own)
+    backend.normalizer = normalizers.Sequence(steps)
+
+
+def _described_steps(normalizer: normalizers.Normalizer) -> list[object]:
+    """The steps of a normalizer as `tokenizer.json` describes them."""
+    description = json.loads(normalizer.__getstate__())
+    return list(description["normalizers"]) if description["type"] == "Sequence" else [description]
+
+
+def _fork_quietly() -> None:
+    """Lets this process fork without the library's warning on standard error.
+
+    A child of a process that has tokenised in parallel must tokenise in one thread. The library
+    sees to that, but warns unless TOKENIZERS_PARALLELISM (empty means off) was set beforehand.
+    """
+    global _forks_quietly
+    if not _forks_quietly and hasattr(os, "register_at_fork"):
+        os.register_at_fork(before=_turn_parallelism_off, after_in_parent=_turn_parallelism_on)
+        _forks_quietly = True
+
+
+_forks_quietly = False
+
+
+def _turn_parallelism_off() -> None:
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "")
+
+
+def _turn_parallelism_on() -> None:
+    if os.environ.get("TOKENIZERS_PARALLELISM") == "":
+        del os.environ["TOKENIZERS_PARALLELISM"]

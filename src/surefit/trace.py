@@ -1,0 +1,308 @@
+"""The three traces: what each stage did to the data, how training went, how one text was judged.
+
+A trace is recorded as plain figures, saved as JSON, and shown as tables. What the tables say is
+decided here, once; the terminal, notebooks and reports only draw them.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from surefit.errors import RunError
+from surefit.types import EpochFigures
+
+# What each stage does and why, in one plain sentence, for readers who meet it the first time.
+STAGE_SENTENCES = {
+    "read": "Reads the file record by record; each record is either used or rejected with its line and the reason.",
+    "clean": "Makes texts that look the same be the same: one Unicode form, no invisible characters, single spaces.",
+    "labels": "Gives each class name a number, because the model answers with numbers; the names are kept with the model.",
+    "duplicates": "Finds rows with the same text, so that no test text can have been seen in training.",
+    "split": "Sets rows aside: validation to choose the best epoch, test for the final figures, the rest to learn from.",
+    "tokenise": "Cuts each text into word pieces the model knows and replaces them by their ids; [CLS] opens, [SEP] closes.",
+    "pack": "Lays the rows of a batch end to end, so that no computing time is spent on padding.",
+    "train": "Shows the model batches of rows and moves its weights a little after each, so that its errors get smaller; "
+    "the rate is small because the pretrained weights already know the language.",
+    "evaluate": "Lets the best epoch's model judge the test rows, which it never saw, and counts where it is right.",
+    "save": "Writes weights, tokenizer and class names together, so that the model answers elsewhere as it does here.",
+}
+
+LAYER_SENTENCES = {
+    "tokenisation": "The text is cut into word pieces of the model's vocabulary; a piece that continues a word starts with ##. "
+    "[CLS] is added in front as the place where the model gathers the meaning of the whole text, [SEP] marks the end.",
+    "input ids and mask": "Each piece is replaced by its row number in the model's table of vectors. "
+    "The mask is 1 for real pieces and 0 for padding, so that padding is never attended to.",
+    "encoder": "Each layer lets every piece look at all the others (attention) and rewrites its vector. "
+    "The vector at [CLS] is what the decision is made from.",
+    "head": "One linear layer turns the [CLS] vector into a number for each class, the logits: the larger, the more likely.",
+    "prediction": "The logits are turned into probabilities that sum to one, and the decision rule picks the label.",
+}
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table to be drawn, its cells already in words.
+
+    Attributes:
+        title: what the table shows.
+        columns: the header.
+        rows: cells as text.
+        note: one sentence below, or empty.
+    """
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    note: str = ""
+
+    def to_html(self) -> str:
+        """The table as HTML, every text escaped."""
+        head = "".join(f"<th style='text-align:left'>{html.escape(cell)}</th>" for cell in self.columns)
+        body = "".join(
+            "<tr>" + "".join(f"<td style='text-align:left'>{html.escape(cell)}</td>" for cell in row) + "</tr>"
+            for row in self.rows
+        )
+        note = f"<p>{html.escape(self.note)}</p>" if self.note else ""
+        caption = f"<caption style='text-align:left'><b>{html.escape(self.title)}</b></caption>"
+        return f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{note}"
+
+
+class _Shown:
+    """What is shown in notebooks: its tables, one below the other."""
+
+    def tables(self) -> tuple[Table, ...]:
+        raise TypeError("a trace says what its tables are")
+
+    def _repr_html_(self) -> str:
+        return "\n".join(table.to_html() for table in self.tables())
+
+
+def _shape(rows: int, columns: Sequence[str]) -> str:
+    return f"{rows:,} × {len(columns)}"
+
+
+def _brief(value: Any, width: int = 96) -> str:
+    if isinstance(value, list | tuple):
+        value = " ".join(str(item) for item in value)
+    text = str(value)
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
+@dataclass(frozen=True)
+class StageTrace:
+    """What one stage did.
+
+    Attributes:
+        stage: its name.
+        does: what it does and why, in one sentence.
+        rows_in: rows that came in.
+        columns_in: names of their columns.
+        rows_out: rows that went out.
+        columns_out: names of their columns.
+        notes: what is worth saying of this run, for instance how many rows were rejected.
+        example: the carried example as this stage left it, name -> value.
+        seconds: time the stage took.
+    """
+
+    stage: str
+    does: str
+    rows_in: int
+    columns_in: tuple[str, ...]
+    rows_out: int
+    columns_out: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+    example: Mapping[str, Any] = field(default_factory=dict)
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class PipelineTrace(_Shown):
+    """The stages in the order the rows went through them."""
+
+    stages: tuple[StageTrace, ...]
+
+    def tables(self) -> tuple[Table, ...]:
+        stages = Table(
+            "Pipeline trace: rows × columns in and out of each stage",
+            ("stage", "in", "out", "what it does", "in this run"),
+            tuple(
+                (
+                    stage.stage,
+                    _shape(stage.rows_in, stage.columns_in),
+                    f"{_shape(stage.rows_out, stage.columns_out)}\n({', '.join(stage.columns_out)})",
+                    stage.does,
+                    "; ".join(stage.notes),
+                )
+                for stage in self.stages
+            ),
+        )
+        carried = Table(
+            "One example carried through all stages",
+            ("after", "what it is", "value"),
+            tuple(
+                (stage.stage if first else "", name, _brief(value))
+                for stage in self.stages
+                for first, (name, value) in zip((True, *[False] * len(stage.example)), stage.example.items(), strict=False)
+            ),
+            note="[PAD] and the mask's zeros are what most encoders would see; SureFit's own engine skips the padding.",
+        )
+        return stages, carried
+
+
+@dataclass(frozen=True)
+class EpochTrace(EpochFigures):
+    """One pass over the training rows and what it showed.
+
+    Attributes:
+        observation: what the figures so far say, in words.
+        seconds: time the epoch took, validation included.
+    """
+
+    observation: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class TrainingTrace(_Shown):
+    """How training went.
+
+    Attributes:
+        epochs: the epochs in order.
+        best_epoch: number of the epoch whose weights are kept.
+        step_losses: loss of each optimizer step, in order.
+        ended: why training ended, in words.
+    """
+
+    epochs: tuple[EpochTrace, ...]
+    best_epoch: int
+    step_losses: tuple[float, ...]
+    ended: str
+
+    def tables(self) -> tuple[Table, ...]:
+        rows = tuple(
+            (
+                f"{epoch.epoch}{' (kept)' if epoch.epoch == self.best_epoch else ''}",
+                f"{epoch.training_loss:.4f}",
+                f"{epoch.validation_loss:.4f}",
+                f"{epoch.accuracy:.2%}",
+                f"{epoch.macro_f1:.4f}",
+                epoch.observation,
+            )
+            for epoch in self.epochs
+        )
+        columns = ("epoch", "training loss", "validation loss", "accuracy", "macro F1", "observation")
+        return (Table("Training trace", columns, rows, note=self.ended),)
+
+
+@dataclass(frozen=True)
+class LayerTrace:
+    """One of the five layers of a prediction.
+
+    Attributes:
+        layer: its name.
+        does: what it does and why, in one or two sentences.
+        columns: header of what it shows.
+        rows: what it shows: texts and numbers.
+        note: one sentence on this text, or empty.
+    """
+
+    layer: str
+    does: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Any, ...], ...]
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class PredictionTrace(_Shown):
+    """How one text was judged, layer by layer.
+
+    Attributes:
+        text: the text (and the second text of a pair) after normalisation.
+        layers: tokenisation, input ids and mask, encoder, head, prediction.
+        label: the label decided on.
+        score: its probability.
+    """
+
+    text: tuple[str, ...]
+    layers: tuple[LayerTrace, ...]
+    label: str
+    score: float
+
+    def tables(self) -> tuple[Table, ...]:
+        return tuple(
+            Table(
+                f"{number}. {layer.layer}: {layer.does}",
+                layer.columns,
+                tuple(tuple(f"{cell:.4f}" if isinstance(cell, float) else str(cell) for cell in row) for row in layer.rows),
+                layer.note,
+            )
+            for number, layer in enumerate(self.layers, 1)
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class RunTrace(_Shown):
+    """The pipeline trace and the training trace of a run, as `trace.json` holds them."""
+
+    pipeline: PipelineTrace
+    training: TrainingTrace
+
+    def tables(self) -> tuple[Table, ...]:
+        return (*self.pipeline.tables(), *self.training.tables())
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> RunTrace:
+        """Rebuilds the trace from the content of `trace.json`.
+
+        Raises:
+            RunError: the content is not that of a trace.
+        """
+        try:
+            stages = tuple(
+                StageTrace(
+                    **stage
+                    | {name: tuple(stage[name]) for name in ("columns_in", "columns_out", "notes")}
+                    | {"example": dict(stage["example"])}
+                )
+                for stage in content["pipeline"]["stages"]
+            )
+            training = content["training"]
+            return cls(
+                PipelineTrace(stages),
+                TrainingTrace(
+                    epochs=tuple(EpochTrace(**epoch) for epoch in training["epochs"]),
+                    best_epoch=training["best_epoch"],
+                    step_losses=tuple(training["step_losses"]),
+                    ended=training["ended"],
+                ),
+            )
+        except (KeyError, TypeError, AttributeError) as error:
+            raise RunError(f"trace.json is damaged or not SureFit's ({type(error).__name__}: {error})") from None
+
+
+class PipelineRecorder:
+    """Collects the stages of a run as they end; stages are only ever added."""
+
+    def __init__(self) -> None:
+        self._stages: list[StageTrace] = []
+
+    def add(self, stage: StageTrace) -> None:
+        self._stages.append(stage)
+
+    def finish(self, example: Mapping[str, Mapping[str, Any]]) -> PipelineTrace:
+        """The trace, with the carried example set into its stages.
+
+        Args:
+            example: stage name -> the example as that stage left it. It is chosen only after the
+                split, so what earlier stages made of it is looked up then.
+        """
+        return PipelineTrace(tuple(replace(stage, example=example.get(stage.stage, {})) for stage in self._stages))

@@ -1,0 +1,1 @@
+"""Optimizer, loop, early stopping and checkpoints."""

@@ -1,0 +1,137 @@
+"""Checkpoints: written beside, flushed, hashed, renamed; the newest good one is found again.
+
+A checkpoint is a directory `step-00000123` with the weights, the optimizer's state, the best
+weights so far, and `state.json`, which names the SHA-256 of each of them. It takes its name only
+once it is complete, so that a stop at any moment leaves the one before intact.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from surefit.artifacts import SCHEMA_VERSION, read_json, sha256_of
+from surefit.errors import RunError
+from surefit.progress import Progress
+from surefit.training.state import TrainingState
+
+_KEPT = 2  # the newest, and the one before in case the newest is damaged
+
+
+class Checkpoints:
+    """The checkpoints of one run.
+
+    Args:
+        directory: where they lie.
+        progress: told of damaged checkpoints that are passed over.
+    """
+
+    def __init__(self, directory: Path, progress: Progress) -> None:
+        self._directory = directory
+        self._progress = progress
+
+    def found(self) -> list[Path]:
+        """Complete checkpoints, newest first."""
+        return sorted(self._directory.glob("step-" + "[0-9]" * 8), reverse=True)
+
+    def save(self, state: TrainingState, model: nn.Module, optimizer: torch.optim.Optimizer) -> Path:
+        """Writes a checkpoint and removes those that are no longer needed."""
+        self._directory.mkdir(parents=True, exist_ok=True)
+        for unfinished in self._directory.glob("*.tmp"):
+            shutil.rmtree(unfinished)
+        target = self._directory / f"step-{state.step:08d}"
+        temporary = self._directory / f"{target.name}.{secrets.token_hex(4)}.tmp"
+        temporary.mkdir()
+        try:
+            _write_tensors(temporary / "model.safetensors", dict(model.state_dict()))
+            _write_tensors(temporary / "optimizer.safetensors", _optimizer_tensors(optimizer))
+            _write_tensors(temporary / "best.safetensors", state.best_weights)
+            hashes = {file.name: sha256_of(file) for file in sorted(temporary.iterdir())}
+            content = {"schema_version": SCHEMA_VERSION, "files": hashes, "state": state.to_dict()}
+            _write_flushed(temporary / "state.json", json.dumps(content, allow_nan=False).encode())
+            if target.exists():  # the same step again: its arithmetic is the same, its weights are kept once
+                shutil.rmtree(target)
+            temporary.rename(target)
+            _flush_directory(self._directory)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+        for old in self.found()[_KEPT:]:
+            shutil.rmtree(old)
+        return target
+
+    def restore(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> TrainingState:
+        """Loads the newest good checkpoint into model and optimizer; a new state where there is none.
+
+        A damaged checkpoint is passed over and said so through `progress.note`.
+        """
+        for checkpoint in self.found():
+            try:
+                tensors, content = _verified(checkpoint)
+            except RunError as error:
+                self._progress.note(f"passing over a damaged checkpoint: {error}")
+                continue
+            model.load_state_dict(tensors["model.safetensors"])
+            _restore_optimizer(optimizer, tensors["optimizer.safetensors"])
+            return TrainingState.from_dict(content["state"], tensors["best.safetensors"])
+        return TrainingState()
+
+
+def _verified(checkpoint: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
+    content = read_json(checkpoint / "state.json")
+    files = content.get("files")
+    expected = {"model.safetensors", "optimizer.safetensors", "best.safetensors"}
+    if not isinstance(files, dict) or set(files) != expected or not isinstance(content.get("state"), dict):
+        raise RunError(f"{checkpoint / 'state.json'} does not describe a checkpoint")
+    for name, expected_hash in files.items():
+        file = checkpoint / name
+        if not file.is_file():
+            raise RunError(f"{file} is missing")
+        if sha256_of(file) != expected_hash:
+            raise RunError(f"{file} was changed after it was written")
+    return {name: load_file(checkpoint / name) for name in files}, content
+
+
+def _write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
+    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, path)
+    with open(path, "rb") as file:
+        os.fsync(file.fileno())
+
+
+def _write_flushed(path: Path, content: bytes) -> None:
+    with open(path, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _flush_directory(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """The optimizer's tensors by parameter position, so that they fit a safetensors file."""
+    return {
+        f"{position}.{name}": tensor
+        for position, entry in optimizer.state_dict()["state"].items()
+        for name, tensor in entry.items()
+    }
+
+
+def _restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+    entries: dict[int, dict[str, Tensor]] = {}
+    for key, tensor in tensors.items():
+        position, name = key.split(".", 1)
+        entries.setdefault(int(position), {})[name] = tensor
+    optimizer.load_state_dict(optimizer.state_dict() | {"state": entries})
