@@ -1,11 +1,13 @@
 import unicodedata
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Regex, normalizers
 
 from surefit.normalization import REMOVED_PATTERN, WHITE_SPACE_PATTERN, normalize_text
+
+repeatable = settings(derandomize=True, deadline=None)
 
 IN_TOKENIZER = normalizers.Sequence(
     [
@@ -29,12 +31,14 @@ any_character = st.characters(exclude_categories=["Cs", "Cn"]).filter(ordered_al
 texts = st.text(any_character | st.sampled_from(INVISIBLE + WHITE_SPACE), max_size=30)
 
 
+@repeatable
 @given(texts)
 def test_normalizing_again_changes_nothing(text):
     once = normalize_text(text)
     assert normalize_text(once) == once
 
 
+@repeatable
 @given(texts)
 def test_python_and_tokenizer_follow_the_same_rule(text):
     assert normalize_text(text) == IN_TOKENIZER.normalize_str(text)
@@ -46,6 +50,7 @@ def test_python_and_tokenizer_agree_on_every_character_between_letters():
     assert differing == []
 
 
+@repeatable
 @given(texts)
 def test_result_is_composed_and_has_single_inner_spaces_only(text):
     result = normalize_text(text)
@@ -55,6 +60,7 @@ def test_result_is_composed_and_has_single_inner_spaces_only(text):
     assert not set(result) & set(WHITE_SPACE[1:])
 
 
+@repeatable
 @given(texts)
 def test_only_invisible_characters_and_white_space_are_lost(text):
     def visible(string):

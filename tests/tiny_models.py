@@ -90,8 +90,34 @@ def write_tiny_bert(directory: Path, *, seed: int = 0, **changes: Any) -> Path:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         encoder = BertEncoder(BertConfig.from_dict(config))
+    with torch.no_grad():  # larger than torch draws them, so that a text's words show in its first token
+        for name, parameter in encoder.named_parameters():
+            parameter *= 2 if parameter.ndim == 2 and "embeddings" not in name else 1
     save_file(encoder.state_dict(), directory / "model.safetensors", metadata={"format": "pt"})
     (directory / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    write_tokenizer(directory, tokenizer)
+    return directory
+
+
+STOCK_FAMILIES = ("distilbert", "roberta", "mpnet", "electra", "deberta-v2", "albert")
+
+
+def write_tiny_stock(directory: Path, family: str, *, seed: int = 0) -> Path:
+    """Writes a random encoder of another family than BERT, as Hugging Face's own classes save it."""
+    from transformers import AutoConfig, AutoModel
+
+    tokenizer = {"roberta": roberta_tokenizer, "mpnet": mpnet_tokenizer}.get(family, bert_tokenizer)()
+    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
+    if family == "distilbert":
+        sizes = {"dim": 32, "n_layers": 2, "n_heads": 4, "hidden_dim": 64}
+    pad = tokenizer.token_to_id("<pad>" if family in ("roberta", "mpnet") else "[PAD]")
+    common = {"vocab_size": tokenizer.get_vocab_size(), "max_position_embeddings": 128, "pad_token_id": pad}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        extra = {"embedding_size": 16} if family in ("electra", "albert") else {}
+        if family == "roberta":
+            extra = {"type_vocab_size": 1}
+        AutoModel.from_config(AutoConfig.for_model(family, **common, **sizes, **extra)).save_pretrained(directory)
     write_tokenizer(directory, tokenizer)
     return directory
 

@@ -22,9 +22,9 @@ from surefit.errors import RunError
 
 SCHEMA_VERSION = 1
 
-# A cell that starts with one of these is run as a formula by spreadsheets
-# (OWASP, "CSV Injection").
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+# A cell that starts with one of these is run as a formula by spreadsheets, the last four in some
+# languages (OWASP, "CSV Injection").
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 
 @dataclass(frozen=True)
@@ -81,6 +81,12 @@ class RunDirectory:
     def model_card(self) -> Path:
         return self.path / "README.md"
 
+    @property
+    def entries(self) -> tuple[Path, ...]:
+        """All files and directories of a run, there or not; the settings, which mark it as a run, come last."""
+        results = (self.metrics, self.model, self.model_card, self.predictions, self.trace)
+        return (*results, self.checkpoints, self.training_log, self.audit, self.rejected, self.splits, self.settings)
+
 
 def model_directory(path: Path) -> Path:
     """The saved model in `path`, which may be a run directory or the model directory itself."""
@@ -129,7 +135,12 @@ def atomic_directory(path: Path) -> Iterator[Path]:
             _flush(entry)
         if path.exists():
             path.rename(replaced)
-        temporary.rename(path)
+        try:
+            temporary.rename(path)
+        except BaseException:
+            if replaced.exists():
+                replaced.rename(path)
+            raise
         _flush(path.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -162,7 +173,7 @@ def read_json(path: Path) -> dict[str, Any]:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise RunError(f"{path} is missing") from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # ValueError: not UTF-8, not JSON, or a number too long
         raise RunError(f"{path} cannot be read as JSON ({type(error).__name__}); it is damaged or not SureFit's") from None
     if not isinstance(content, dict):
         raise RunError(f"{path} holds no JSON object; it is damaged or not SureFit's")

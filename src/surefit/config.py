@@ -8,8 +8,12 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import math
+import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from numbers import Integral, Real
 from typing import Any
 
 from surefit.errors import UsageError
@@ -22,6 +26,35 @@ def _setting(default: Any, help: str) -> Any:
 def _require(holds: bool, sentence: str) -> None:
     if not holds:
         raise UsageError(sentence)
+
+
+def _as_annotated(settings: object) -> None:
+    """Makes every value what its annotation says, paths become text and numpy's numbers Python's.
+
+    Raises:
+        UsageError: a value is of another kind; the sentence names the setting.
+    """
+    for slot in dataclasses.fields(settings):  # type: ignore[arg-type]
+        kind, _, rest = str(slot.type).partition(" | ")  # annotations are text here
+        value = getattr(settings, slot.name)
+        if kind in _KINDS and not (rest == "None" and value is None):
+            object.__setattr__(settings, slot.name, _converted(slot.name, value, kind))
+
+
+_KINDS = {"str": "text", "int": "a whole number", "float": "a finite number", "bool": "true or false"}
+
+
+def _converted(name: str, value: object, kind: str) -> str | int | float | bool:
+    if kind == "str" and isinstance(value, str | os.PathLike):
+        return os.fspath(value)
+    if isinstance(value, bool) == (kind == "bool"):
+        if kind == "bool":
+            return bool(value)
+        if kind == "int" and isinstance(value, Integral):
+            return int(value)
+        if kind == "float" and isinstance(value, Real) and math.isfinite(value):
+            return float(value)
+    raise UsageError(f"--{name.replace('_', '-')} must be {_KINDS[kind]}, got {value!r}")
 
 
 @dataclass(frozen=True)
@@ -39,6 +72,7 @@ class ReadSettings:
     sheet: str | None = _setting(None, "sheet of an Excel file, by name or number from 1 (its only one when not given)")
 
     def __post_init__(self) -> None:
+        _as_annotated(self)
         if self.delimiter is not None:
             named = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|"}
             object.__setattr__(self, "delimiter", named.get(self.delimiter, self.delimiter))
@@ -60,6 +94,7 @@ class SplitSettings:
     )
 
     def __post_init__(self) -> None:
+        _as_annotated(self)
         for flag, share in (("--validation-size", self.validation_size), ("--test-size", self.test_size)):
             _require(0 < share < 1, f"{flag} is a share of the rows between 0 and 1, got {share}")
         total = self.validation_size + self.test_size
@@ -79,6 +114,7 @@ class ModelSettings:
     max_length: int = _setting(256, "most tokens of a row, special tokens included; what is cut is counted and shown")
 
     def __post_init__(self) -> None:
+        _as_annotated(self)
         _require(bool(self.model.strip()), "--model must name a model")
         _require(self.head in (None, "softmax", "sigmoid"), f"--head is softmax or sigmoid, got {self.head!r}")
         _require(self.max_length >= 8, f"--max-length must be 8 or more, got {self.max_length}")
@@ -89,21 +125,23 @@ class TrainingSettings:
     """How the model is fine-tuned."""
 
     epochs: int = _setting(3, "most passes over the training rows; early stopping may end sooner")
-    learning_rate: float = _setting(5e-5, "peak learning rate, from 1e-6 to 1e-3")
+    learning_rate: float | None = _setting(
+        None,
+        "peak learning rate, from 1e-6 to 1e-3 (by the model's width when not given: 2e-4 for minilm-l6, 5e-5 for BERT-base)",
+    )
     batch_size: int = _setting(32, "rows per optimizer step")
     weight_decay: float = _setting(0.01, "weight decay of AdamW, not applied to bias and LayerNorm")
     warmup_share: float = _setting(0.1, "share of the steps in which the learning rate rises from 0 to its peak")
     max_grad_norm: float = _setting(1.0, "gradients longer than this are shortened to it")
     patience: int = _setting(2, "epochs without a better validation macro F1 after which training stops")
     class_weight: str = _setting("none", "none, or balanced: rows of rare classes count more in the loss")
-    max_batch_tokens: int = _setting(8192, "most tokens computed at once; a larger batch is cut, with the same result")
+    max_batch_tokens: int = _setting(8192, "most tokens computed at once; a larger batch is cut and its gradients are added up")
 
     def __post_init__(self) -> None:
+        _as_annotated(self)
         _require(1 <= self.epochs <= 1000, f"--epochs must be from 1 to 1000, got {self.epochs}")
-        _require(
-            1e-6 <= self.learning_rate <= 1e-3,
-            f"--learning-rate must be from 1e-6 to 1e-3, got {self.learning_rate:g}: 5e-5 is usual in fine-tuning",
-        )
+        usable = self.learning_rate is None or 1e-6 <= self.learning_rate <= 1e-3
+        _require(usable, f"--learning-rate must be from 1e-6 to 1e-3, got {self.learning_rate}; leave it out for the usual one")
         _require(self.batch_size >= 1, f"--batch-size must be 1 or more, got {self.batch_size}")
         _require(0 <= self.weight_decay < 1, f"--weight-decay must be from 0 to 1, got {self.weight_decay:g}")
         _require(0 <= self.warmup_share < 1, f"--warmup-share must be from 0 to 1, got {self.warmup_share:g}")
@@ -122,10 +160,10 @@ class MachineSettings:
     precision: str = _setting("auto", "auto, fp32 or bf16; auto takes bf16 where it is measured to be faster")
 
     def __post_init__(self) -> None:
-        kind, _, number = self.device.partition(":")
-        known = kind in ("auto", "cpu", "cuda", "mps") and (not number or (kind == "cuda" and number.isdigit()))
-        _require(known, f"--device is auto, cpu, cuda, cuda:N or mps, got {self.device!r}")
-        _require(self.threads is None or self.threads >= 1, f"--threads must be 1 or more, got {self.threads}")
+        _as_annotated(self)
+        known = self.device in ("auto", "cpu", "cuda", "mps") or re.fullmatch("cuda:[0-9]{1,2}", self.device)
+        _require(bool(known), f"--device is auto, cpu, cuda, cuda:N or mps, got {self.device!r}")
+        _require(self.threads is None or 1 <= self.threads <= 1024, f"--threads must be from 1 to 1024, got {self.threads}")
         _require(self.precision in ("auto", "fp32", "bf16"), f"--precision is auto, fp32 or bf16, got {self.precision!r}")
 
 
@@ -141,6 +179,7 @@ class Settings:
     seed: int = _setting(0, "decides the split, the order of the rows and dropout; the same seed gives the same run")
 
     def __post_init__(self) -> None:
+        _as_annotated(self)
         _require(0 <= self.seed < 2**32, f"--seed must be from 0 to 4294967295, got {self.seed}")
 
     @classmethod
@@ -178,10 +217,7 @@ def build_groups(container: type[Any], options: Mapping[str, Any]) -> Any:
             hint = f"; did you mean {near[0]!r}?" if near else f"; the settings are {', '.join(sorted(homes))}"
             raise UsageError(f"there is no setting {name!r}{hint}")
         chosen[homes[name]][name] = value
-    try:
-        return container(**{name: kind(**chosen[name]) for name, kind in groups.items()}, **chosen[""])
-    except TypeError as error:
-        raise UsageError(f"a setting has a value of the wrong kind: {error}") from None
+    return container(**{name: kind(**chosen[name]) for name, kind in groups.items()}, **chosen[""])
 
 
 def describe(group: type[Any], name: str) -> str:

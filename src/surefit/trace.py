@@ -41,6 +41,12 @@ LAYER_SENTENCES = {
 }
 
 
+# Characters shown of a long value, at its beginning and at its end.
+_BRIEF_START, _BRIEF_END = 90, 50
+# Rows shown of a long table, at its beginning and at its end.
+_ROWS_START, _ROWS_END = 20, 6
+
+
 @dataclass(frozen=True)
 class Table:
     """A table to be drawn, its cells already in words.
@@ -50,12 +56,14 @@ class Table:
         columns: the header.
         rows: cells as text.
         note: one sentence below, or empty.
+        lead: what the reader should know first, or empty.
     """
 
     title: str
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     note: str = ""
+    lead: str = ""
 
     def to_html(self) -> str:
         """The table as HTML, every text escaped."""
@@ -65,7 +73,8 @@ class Table:
             for row in self.rows
         )
         note = f"<p>{html.escape(self.note)}</p>" if self.note else ""
-        caption = f"<caption style='text-align:left'><b>{html.escape(self.title)}</b></caption>"
+        lead = f"<br>{html.escape(self.lead)}" if self.lead else ""
+        caption = f"<caption style='text-align:left'><b>{html.escape(self.title)}</b>{lead}</caption>"
         return f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{note}"
 
 
@@ -83,11 +92,21 @@ def _shape(rows: int, columns: Sequence[str]) -> str:
     return f"{rows:,} × {len(columns)}"
 
 
-def _brief(value: Any, width: int = 96) -> str:
-    if isinstance(value, list | tuple):
-        value = " ".join(str(item) for item in value)
-    text = str(value)
-    return text if len(text) <= width else text[: width - 1] + "…"
+def _brief(value: Any, separator: str = " ") -> str:
+    """A value on a line or two; of a long one, the middle is left out."""
+    text = separator.join(str(item) for item in value) if isinstance(value, list | tuple) else str(value)
+    if len(text) <= _BRIEF_START + _BRIEF_END:
+        return text
+    return f"{text[:_BRIEF_START].rstrip()} … {text[-_BRIEF_END:].lstrip()}"
+
+
+def _shown_rows(rows: Sequence[tuple[Any, ...]]) -> tuple[tuple[str, ...], ...]:
+    """Rows in words; of many, those in the middle are left out."""
+    shown = [tuple(f"{cell:.4f}" if isinstance(cell, float) else str(cell) for cell in row) for row in rows]
+    if len(shown) > _ROWS_START + _ROWS_END + 1:
+        left_out = ("…", f"{len(shown) - _ROWS_START - _ROWS_END} more", *[""] * len(shown[0]))[: len(shown[0])]
+        shown[_ROWS_START:-_ROWS_END] = [left_out]
+    return tuple(shown)
 
 
 @dataclass(frozen=True)
@@ -126,14 +145,13 @@ class PipelineTrace(_Shown):
     def tables(self) -> tuple[Table, ...]:
         stages = Table(
             "Pipeline trace: rows × columns in and out of each stage",
-            ("stage", "in", "out", "what it does", "in this run"),
+            ("stage", "in", "out", "what it does, and what it did here"),
             tuple(
                 (
                     stage.stage,
                     _shape(stage.rows_in, stage.columns_in),
-                    f"{_shape(stage.rows_out, stage.columns_out)}\n({', '.join(stage.columns_out)})",
-                    stage.does,
-                    "; ".join(stage.notes),
+                    _shape(stage.rows_out, stage.columns_out),
+                    "\n".join((stage.does, f"out: {_brief(stage.columns_out, ', ')}", *(f"- {note}" for note in stage.notes))),
                 )
                 for stage in self.stages
             ),
@@ -233,12 +251,7 @@ class PredictionTrace(_Shown):
 
     def tables(self) -> tuple[Table, ...]:
         return tuple(
-            Table(
-                f"{number}. {layer.layer}: {layer.does}",
-                layer.columns,
-                tuple(tuple(f"{cell:.4f}" if isinstance(cell, float) else str(cell) for cell in row) for row in layer.rows),
-                layer.note,
-            )
+            Table(f"{number}. {layer.layer}", layer.columns, _shown_rows(layer.rows), layer.note, lead=layer.does)
             for number, layer in enumerate(self.layers, 1)
         )
 
@@ -285,7 +298,7 @@ class RunTrace(_Shown):
                     ended=training["ended"],
                 ),
             )
-        except (KeyError, TypeError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise RunError(f"trace.json is damaged or not SureFit's ({type(error).__name__}: {error})") from None
 
 

@@ -1,0 +1,158 @@
+"""Files of a run: written whole or not at all, harmless in spreadsheets, read with sentences."""
+
+import csv
+import hashlib
+import io
+from pathlib import Path
+
+import pytest
+
+from surefit.artifacts import (
+    SCHEMA_VERSION,
+    RunDirectory,
+    atomic_directory,
+    atomic_writer,
+    harmless_cell,
+    model_directory,
+    read_json,
+    sha256_of,
+    write_csv,
+    write_csv_rows,
+    write_json,
+)
+from surefit.errors import RunError
+
+
+def names_in(directory):
+    return sorted(path.name for path in directory.iterdir())
+
+
+def test_a_run_knows_all_its_entries():
+    run = RunDirectory(Path("run"))
+    own = {name for name, value in vars(RunDirectory).items() if isinstance(value, property)} - {"entries"}
+    assert sorted(run.entries) == sorted(getattr(run, name) for name in own)
+
+
+def test_the_file_that_marks_a_run_is_its_last_entry():
+    run = RunDirectory(Path("run"))
+    assert run.entries[-1] == run.settings == Path("run/settings.json")
+
+
+def test_model_directory_is_that_of_a_run_or_itself(tmp_path):
+    assert model_directory(tmp_path) == tmp_path
+    (tmp_path / "model").mkdir()
+    assert model_directory(tmp_path) == tmp_path / "model"
+
+
+def test_text_is_written_as_utf8_with_its_own_newlines(tmp_path):
+    with atomic_writer(tmp_path / "new" / "file.txt") as file:
+        file.write("é\r\n\n")
+    assert (tmp_path / "new" / "file.txt").read_bytes() == b"\xc3\xa9\r\n\n"
+
+
+def test_bytes_are_written_as_they_are(tmp_path):
+    with atomic_writer(tmp_path / "file", binary=True) as file:
+        file.write(b"\r\n\xff")
+    assert (tmp_path / "file").read_bytes() == b"\r\n\xff"
+
+
+def fail_while_writing(path):
+    with atomic_writer(path) as file:
+        file.write("half")
+        raise KeyboardInterrupt
+
+
+def test_a_stop_while_writing_leaves_the_old_file_and_nothing_else(tmp_path):
+    (tmp_path / "file").write_text("old")
+    with pytest.raises(KeyboardInterrupt):
+        fail_while_writing(tmp_path / "file")
+    assert (names_in(tmp_path), (tmp_path / "file").read_text()) == (["file"], "old")
+
+
+def test_a_file_has_its_name_only_once_it_is_complete(tmp_path):
+    with atomic_writer(tmp_path / "file") as file:
+        file.write("new")
+        assert not (tmp_path / "file").exists()
+    assert names_in(tmp_path) == ["file"]
+
+
+def write_directory(path, *, stop=False):
+    with atomic_directory(path) as directory:
+        (directory / "new").write_text("new")
+        if stop:
+            raise KeyboardInterrupt
+
+
+def test_a_directory_replaces_the_one_before_as_a_whole(tmp_path):
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "old").touch()
+    write_directory(tmp_path / "model")
+    assert (names_in(tmp_path), names_in(tmp_path / "model")) == (["model"], ["new"])
+
+
+def test_a_stop_while_writing_leaves_the_old_directory_and_nothing_else(tmp_path):
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "old").touch()
+    with pytest.raises(KeyboardInterrupt):
+        write_directory(tmp_path / "model", stop=True)
+    assert (names_in(tmp_path), names_in(tmp_path / "model")) == (["model"], ["old"])
+
+
+def test_json_starts_with_the_schema_version(tmp_path):
+    write_json(tmp_path / "file.json", {"name": "Zoë", "share": 0.1})
+    assert (tmp_path / "file.json").read_text(encoding="utf-8").startswith('{\n  "schema_version": 1,\n')
+    assert read_json(tmp_path / "file.json") == {"schema_version": SCHEMA_VERSION, "name": "Zoë", "share": 0.1}
+
+
+def test_json_without_nan(tmp_path):
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(tmp_path / "file.json", {"loss": float("nan")})
+    assert names_in(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"{", b"[1]", b"\xff\xfe", b"null", b'{"a": ' + b"1" * 5000 + b"}", b'{"a": ' + b"[" * 100_000],
+    ids=["empty", "cut", "list", "not-utf8", "null", "long-number", "deep"],
+)
+def test_damaged_json_is_a_sentence(tmp_path, content):
+    path = tmp_path / "file.json"
+    path.write_bytes(content)
+    with pytest.raises(RunError) as refused:
+        read_json(path)
+    assert str(refused.value).startswith(str(path))
+    assert "\n" not in str(refused.value)
+
+
+def test_missing_json_is_a_sentence(tmp_path):
+    with pytest.raises(RunError, match="is missing"):
+        read_json(tmp_path / "file.json")
+    with pytest.raises(RunError, match="cannot be read as JSON"):
+        read_json(tmp_path)
+
+
+@pytest.mark.parametrize("cell", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "＝1", "＋1", "－1", "＠1"])
+def test_what_a_spreadsheet_would_run_is_text(cell):
+    assert harmless_cell(cell) == "'" + cell
+
+
+@pytest.mark.parametrize("cell", ["", "a=1", "1-1", "'quoted'", "é"])
+def test_other_cells_stay_as_they_are(cell):
+    assert harmless_cell(cell) == cell
+
+
+def test_csv_has_harmless_header_and_texts_and_plain_numbers(tmp_path):
+    write_csv(tmp_path / "file.csv", ("=id", "score"), [("@me", -0.5), ('say "hi",\nyou', 3)])
+    with (tmp_path / "file.csv").open(newline="", encoding="utf-8") as file:
+        assert list(csv.reader(file)) == [["'=id", "score"], ["'@me", "-0.5"], ['say "hi",\nyou', "3"]]
+
+
+def test_csv_rows_take_another_delimiter():
+    file = io.StringIO()
+    write_csv_rows(file, [("a,b", "c\td")], delimiter="\t")
+    assert file.getvalue() == 'a,b\t"c\td"\n'
+
+
+def test_sha256_is_that_of_the_bytes(tmp_path):
+    (tmp_path / "file").write_bytes(b"\x00bytes")
+    assert sha256_of(tmp_path / "file") == hashlib.sha256(b"\x00bytes").hexdigest()

@@ -1,0 +1,182 @@
+"""Settings: every bad value is a sentence, every good one is kept as it was meant."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from surefit.config import (
+    MachineSettings,
+    ModelSettings,
+    ReadSettings,
+    Settings,
+    SplitSettings,
+    TrainingSettings,
+    build_groups,
+    describe,
+)
+from surefit.errors import UsageError
+
+GROUPS = (ReadSettings, SplitSettings, ModelSettings, TrainingSettings, MachineSettings)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"delimiter": ""},
+        {"delimiter": ";;"},
+        {"delimiter": "\n"},
+        {"delimiter": "é"},
+        {"quote": ""},
+        {"quote": "''"},
+        {"validation_size": 0},
+        {"validation_size": 1.0},
+        {"test_size": -0.1},
+        {"test_size": float("nan")},
+        {"validation_size": 0.5, "test_size": 0.5},
+        {"min_rows_per_class": 0},
+        {"model": "  "},
+        {"head": "linear"},
+        {"max_length": 7},
+        {"epochs": 0},
+        {"epochs": 1001},
+        {"learning_rate": 0.9e-6},
+        {"learning_rate": 1.1e-3},
+        {"learning_rate": float("nan")},
+        {"learning_rate": float("inf")},
+        {"batch_size": 0},
+        {"weight_decay": -0.1},
+        {"weight_decay": 1},
+        {"warmup_share": 1},
+        {"max_grad_norm": 0},
+        {"max_grad_norm": float("inf")},
+        {"patience": 0},
+        {"class_weight": "heavy"},
+        {"max_batch_tokens": 7},
+        {"device": "gpu"},
+        {"device": "cuda:"},
+        {"device": "cuda:²"},
+        {"device": "cpu:0"},
+        {"threads": 0},
+        {"threads": 10**9},
+        {"precision": "fp16"},
+        {"seed": -1},
+        {"seed": 2**32},
+    ],
+    ids=str,
+)
+def test_value_out_of_range_is_a_sentence_that_names_the_flag(options):
+    with pytest.raises(UsageError) as refused:
+        Settings.from_options(options)
+    assert "--" + next(iter(options)).replace("_", "-") in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"epochs": "two"}, "--epochs must be a whole number, got 'two'"),
+        ({"epochs": 2.5}, "--epochs must be a whole number, got 2.5"),
+        ({"epochs": True}, "--epochs must be a whole number, got True"),
+        ({"epochs": None}, "--epochs must be a whole number, got None"),
+        ({"learning_rate": "fast"}, "--learning-rate must be a finite number, got 'fast'"),
+        ({"header": "no"}, "--header must be true or false, got 'no'"),
+        ({"header": 0}, "--header must be true or false, got 0"),
+        ({"model": None}, "--model must be text, got None"),
+        ({"text": 5}, "--text must be text, got 5"),
+        ({"delimiter": 5}, "--delimiter must be text, got 5"),
+        ({"class_weight": ["none"]}, "--class-weight must be text, got ['none']"),
+        ({"device": 0}, "--device must be text, got 0"),
+        ({"threads": 1.5}, "--threads must be a whole number, got 1.5"),
+        ({"seed": "0"}, "--seed must be a whole number, got '0'"),
+    ],
+    ids=str,
+)
+def test_value_of_the_wrong_kind_is_a_sentence(options, sentence):
+    with pytest.raises(UsageError) as refused:
+        Settings.from_options(options)
+    assert str(refused.value) == sentence
+
+
+@pytest.mark.parametrize("rate", [1e-6, 5e-5, 1e-3])
+def test_learning_rates_up_to_the_limits_are_taken(rate):
+    assert Settings.from_options({"learning_rate": rate}).training.learning_rate == rate
+
+
+@pytest.mark.parametrize("device", ["auto", "cpu", "cuda", "cuda:1", "mps"])
+def test_devices_are_taken(device):
+    assert Settings.from_options({"device": device}).machine.device == device
+
+
+@pytest.mark.parametrize(
+    ("name", "nearest"), [("epoch", "epochs"), ("lerning_rate", "learning_rate"), ("text_pairs", "text_pair")]
+)
+def test_unknown_name_offers_the_nearest(name, nearest):
+    with pytest.raises(UsageError, match=f"there is no setting '{name}'; did you mean '{nearest}'?"):
+        Settings.from_options({name: 1})
+
+
+def test_unknown_name_like_no_other_lists_all():
+    with pytest.raises(UsageError, match=r"the settings are .*batch_size, .*weight_decay"):
+        Settings.from_options({"xyzzy": 1})
+
+
+@pytest.mark.parametrize("name", ["read", "split", "training", "machine"])
+def test_groups_are_no_settings_themselves(name):
+    with pytest.raises(UsageError, match=f"there is no setting '{name}'"):
+        Settings.from_options({name: {}})
+
+
+def test_options_reach_their_groups():
+    settings = Settings.from_options(
+        {"text": "review", "test_size": 0.3, "head": "sigmoid", "epochs": 2, "threads": 1, "seed": 7}
+    )
+    assert (settings.read.text, settings.split.test_size, settings.model.head) == ("review", 0.3, "sigmoid")
+    assert (settings.training.epochs, settings.machine.threads, settings.seed) == (2, 1, 7)
+    assert settings.training.batch_size == TrainingSettings().batch_size
+
+
+def test_a_smaller_container_knows_its_own_settings_only():
+    Reading = dataclasses.make_dataclass("Reading", [("read", ReadSettings, ReadSettings())])  # noqa: N806
+    assert build_groups(Reading, {"quote": "none"}) == Reading(ReadSettings(quote="none"))
+    with pytest.raises(UsageError, match="there is no setting 'epochs'"):
+        build_groups(Reading, {"epochs": 1})
+
+
+def test_numbers_of_numpy_and_paths_become_plain_values():
+    settings = Settings.from_options({"epochs": np.int64(2), "weight_decay": np.float32(0.5), "model": Path("models") / "bert"})
+    assert (settings.training.epochs, type(settings.training.epochs)) == (2, int)
+    assert (settings.training.weight_decay, type(settings.training.weight_decay)) == (0.5, float)
+    assert settings.model.model == str(Path("models") / "bert")
+
+
+@pytest.mark.parametrize(("name", "character"), [("tab", "\t"), ("\\t", "\t"), ("comma", ","), ("pipe", "|"), (";", ";")])
+def test_delimiters_have_names(name, character):
+    assert ReadSettings(delimiter=name).delimiter == character
+
+
+def test_quote_and_delimiter_must_differ():
+    with pytest.raises(UsageError, match="--quote and --delimiter must differ"):
+        ReadSettings(delimiter="|", quote="|")
+
+
+@pytest.mark.parametrize("group", GROUPS, ids=lambda group: group.__name__)
+def test_every_setting_is_documented(group):
+    assert all(len(describe(group, slot.name)) > 20 for slot in dataclasses.fields(group))
+
+
+def test_describing_what_is_no_setting_is_an_error():
+    with pytest.raises(KeyError, match="nothing"):
+        describe(ReadSettings, "nothing")
+
+
+def test_names_of_settings_are_unique_over_all_groups():
+    names = [slot.name for group in GROUPS for slot in dataclasses.fields(group)] + ["seed"]
+    assert len(names) == len(set(names))
+
+
+def test_settings_as_dictionaries_hold_every_group_and_value():
+    content = Settings().to_dict()
+    assert set(content) == {"read", "split", "model", "training", "machine", "seed"}
+    assert content["training"] == vars(TrainingSettings())
