@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from labelled_rows import labelled_rows
 
@@ -16,6 +16,8 @@ from surefit.data.clean import (
 from surefit.errors import DataError
 from surefit.normalization import normalize_text
 from surefit.types import MULTI_LABEL, SINGLE_LABEL, LabelSchema
+
+repeatable = settings(derandomize=True, deadline=None)
 
 SPAM = LabelSchema(SINGLE_LABEL, ("ham", "spam"))
 
@@ -45,6 +47,7 @@ def test_clean_of_no_rows_is_no_rows():
     assert len(clean(labelled_rows([])).examples) == 0
 
 
+@repeatable
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=8), max_size=8))
 def test_clean_does_to_a_column_what_the_rule_does_to_each_text(texts):
     cleaned = clean(labelled_rows(texts))

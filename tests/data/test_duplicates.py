@@ -1,11 +1,13 @@
 import numpy as np
 import pyarrow as pa
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from labelled_rows import labelled_rows
 
 from surefit.data.duplicates import exact_groups, find_duplicates, leaked_rows
 from surefit.types import TEXT_TYPE
+
+repeatable = settings(derandomize=True, deadline=None)
 
 short_texts = st.text("ab ", max_size=3)
 
@@ -20,6 +22,7 @@ def first_appearances(keys):
     return [numbers.setdefault(key, len(numbers)) for key in keys]
 
 
+@repeatable
 @given(st.lists(short_texts, max_size=30))
 def test_equal_texts_share_a_group_numbered_by_first_appearance(texts):
     groups = exact_groups(column(texts))
@@ -27,6 +30,7 @@ def test_equal_texts_share_a_group_numbered_by_first_appearance(texts):
     assert groups.dtype == np.int64
 
 
+@repeatable
 @given(st.lists(st.tuples(short_texts, short_texts), max_size=30))
 def test_pairs_share_a_group_when_both_texts_are_equal(pairs):
     groups = exact_groups(column([a for a, _ in pairs]), column([b for _, b in pairs]))
@@ -68,6 +72,7 @@ def test_distinct_texts_have_no_duplicates():
     assert found.examples == found.conflicting_examples == ()
 
 
+@repeatable
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 2)), min_size=1, max_size=40))
 def test_counts_equal_those_of_a_plain_loop(rows):
     groups = np.array(first_appearances([group for group, _ in rows]))

@@ -14,6 +14,8 @@ from surefit.data.split import SPLIT_NAMES, split, summarize
 from surefit.errors import DataError
 from surefit.types import MULTI_LABEL, SINGLE_LABEL, LabelSchema
 
+repeatable = settings(derandomize=True, deadline=None)
+
 DEFAULT = SplitSettings()
 SHARES = np.array([0.8, 0.1, 0.1])
 
@@ -35,6 +37,7 @@ def straddling(assignment, groups):
 class_sizes = st.lists(st.integers(3, 60), min_size=2, max_size=8)
 
 
+@repeatable
 @given(class_sizes, st.integers(0, 2**32 - 1))
 def test_each_class_is_split_to_the_row_and_so_is_the_whole(sizes, seed):
     targets = np.repeat(np.arange(len(sizes)), sizes)
@@ -62,7 +65,7 @@ def grouped_rows(draw):
     return np.array(targets)[order], np.array(groups)[order], classes
 
 
-@settings(deadline=None)
+@repeatable
 @given(grouped_rows(), st.integers(0, 1000))
 def test_groups_never_straddle_and_every_class_is_in_every_split(rows, seed):
     targets, groups, classes = rows
@@ -196,7 +199,7 @@ def rows_with_small_classes(draw):
     return labelled_rows(texts, [f"class{label:02}" for label in labels])
 
 
-@settings(deadline=None)
+@repeatable
 @given(rows_with_small_classes(), st.integers(0, 50))
 def test_minimum_offered_by_the_error_works_when_followed(examples, seed):
     def attempt(rows):

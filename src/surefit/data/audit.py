@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
+from surefit.data.clean import BoolArray
 from surefit.data.duplicates import Duplicates
 from surefit.types import Examples, Int64Array, Rejected
 
@@ -45,7 +45,7 @@ class TokenCounts:
     """
 
     lengths: Int64Array
-    truncated: NDArray[np.bool_]
+    truncated: BoolArray
     max_length: int
 
 

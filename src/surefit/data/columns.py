@@ -154,8 +154,16 @@ def _candidates(columns: Sequence[str], names: Sequence[str], taken: set[int]) -
 
 def _uncertain(columns: Sequence[str], role: str, candidates: list[int], settings: ReadSettings) -> DataError:
     what = f"more than one column could be the {role}" if candidates else f"no column is certain to be the {role}"
-    hint = "; if the first line is data, add --no-header" if settings.header and _look_like_data(columns) else ""
-    return DataError(f"{what} (columns: {shown_names(columns)}); name it with {_FLAGS[role]}{hint}")
+    return DataError(f"{what} (columns: {shown_names(columns)}); name it with {_FLAGS[role]}{_hint(columns, settings)}")
+
+
+def _hint(columns: Sequence[str], settings: ReadSettings) -> str:
+    """What else may be wrong where no column fits."""
+    if settings.header and _look_like_data(columns):
+        return "; if the first line is data, add --no-header"
+    if len(columns) == 1 and any(character in columns[0] for character in ",;|"):
+        return "; if it is several columns, name the character between them with --delimiter"
+    return ""
 
 
 def _look_like_data(columns: Sequence[str]) -> bool:

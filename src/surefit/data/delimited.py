@@ -89,13 +89,12 @@ def find_dialect(lines: Sequence[bytes], settings: ReadSettings, delimiter: str 
         return Dialect(named, quote)
     best, best_share = Dialect(NO_DELIMITER, quote), 0.0 if settings.header else 0.5
     for candidate in DELIMITERS:
-        if candidate != quote:
-            dialect = Dialect(candidate, quote)
-            widths = _widths(lines, dialect)
-            width = _usual_width(widths) if not settings.header else next(iter(widths), 0)
-            share = widths.count(width) / len(widths) if width > 1 else 0.0
-            if share > best_share:
-                best, best_share = dialect, share
+        dialect = Dialect(candidate, quote)
+        widths = _widths(lines, dialect)
+        width = next(iter(widths), 0) if settings.header else _usual_width(widths)
+        share = widths.count(width) / len(widths) if width > 1 else 0.0
+        if share > best_share:
+            best, best_share = dialect, share
     return best
 
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
+from surefit.data.clean import BoolArray, Targets
 from surefit.types import Examples, Int64Array
 
 # Groups whose rows are named as examples.
@@ -62,7 +62,7 @@ def _codes(column: pa.Array) -> Int64Array:
     return column.dictionary_encode().indices.to_numpy().astype(np.int64)  # type: ignore[no-any-return]
 
 
-def find_duplicates(groups: Int64Array, targets: Int64Array | NDArray[np.int8]) -> Duplicates:
+def find_duplicates(groups: Int64Array, targets: Targets) -> Duplicates:
     """Counts repeated texts and contradicting labels.
 
     Args:
@@ -84,18 +84,18 @@ def find_duplicates(groups: Int64Array, targets: Int64Array | NDArray[np.int8]) 
     )
 
 
-def _label_sets(targets: Int64Array | NDArray[np.int8]) -> Int64Array:
+def _label_sets(targets: Targets) -> Int64Array:
     """A number for each row, the same where the labels are the same, below the number of rows."""
     axis = None if targets.ndim == 1 else 0
     return np.unique(targets, axis=axis, return_inverse=True)[1].reshape(-1).astype(np.int64)
 
 
-def _first_rows(groups: Int64Array, wanted: NDArray[np.bool_]) -> tuple[tuple[int, ...], ...]:
+def _first_rows(groups: Int64Array, wanted: BoolArray) -> tuple[tuple[int, ...], ...]:
     first_groups = np.flatnonzero(wanted)[:_EXAMPLE_GROUPS]
     return tuple(tuple(np.flatnonzero(groups == group)[:_EXAMPLE_ROWS].tolist()) for group in first_groups)
 
 
-def leaked_rows(examples: Examples, training: Examples) -> NDArray[np.bool_]:
+def leaked_rows(examples: Examples, training: Examples) -> BoolArray:
     """Which rows of a separate file repeat a text of the training data, shape (n,).
 
     Args:

@@ -6,7 +6,11 @@ Rows without any cell are no records, except where rows without labels have one 
 from __future__ import annotations
 
 import io
+import re
+import zipfile
+import zlib
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from python_calamine import CalamineError, CalamineSheet, CalamineWorkbook
@@ -17,6 +21,10 @@ from surefit.data.collect import Collector, ReadResult
 from surefit.data.columns import choose_columns, shown_names
 from surefit.errors import DataError
 from surefit.normalization import normalize_text
+
+_MOST_SHEET_BYTES = 2**31
+_MOST_CELLS = 100_000_000
+_CELL_NAME = re.compile(rb'<c [^>]*?r="([A-Z]{1,3})([0-9]{1,7})"')
 
 
 def read_excel(content: bytes, settings: ReadSettings, *, labelled: bool) -> ReadResult:
@@ -31,13 +39,65 @@ def read_excel(content: bytes, settings: ReadSettings, *, labelled: bool) -> Rea
         DataError: the workbook is damaged or locked, the sheet is missing, empty or not certain, or
             its columns cannot be used.
     """
+    _require_moderate_size(content)
     try:
         with CalamineWorkbook.from_filelike(io.BytesIO(content)) as workbook:
-            sheet = _sheet(workbook, settings.sheet)
-            rows = _rows(sheet)
-            return _read_rows(rows, settings, labelled=labelled)
+            return _read_rows(_rows(_sheet(workbook, settings.sheet)), settings, labelled=labelled)
     except CalamineError as error:
-        raise DataError(f"the workbook is damaged, locked or no workbook ({type(error).__name__})") from None
+        raise _unusable(error) from None
+    except BaseException as error:
+        # The Rust library panics on some damaged workbooks, and a panic is no Exception.
+        if type(error).__name__ != "PanicException":
+            raise
+        raise _unusable(error) from None
+
+
+def _require_moderate_size(content: bytes) -> None:
+    """Refuses xlsx sheets whose cells lie so far apart that reading them would take all memory.
+
+    The library makes room for the whole rectangle between the first and the last cell, and one stray
+    cell in the far corner of a sheet makes that 17 billion. Other formats do not spread so.
+
+    Raises:
+        DataError: a sheet is too large, or unpacks to more than any workbook needs.
+    """
+    if not zipfile.is_zipfile(io.BytesIO(content)):
+        return
+    for name, sheet in _sheets_of_xlsx(content):
+        rows, columns = _extent(sheet)
+        if rows * columns > _MOST_CELLS:
+            raise DataError(
+                f"{name} reaches over {rows:,} rows and {columns:,} columns; "
+                "delete stray cells far from the data, or export it as CSV"
+            )
+
+
+def _sheets_of_xlsx(content: bytes) -> Iterator[tuple[str, bytes]]:
+    """Name and XML of each sheet."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            for part in archive.infolist():
+                if not part.filename.startswith("xl/worksheets/sheet"):
+                    continue
+                if part.file_size > _MOST_SHEET_BYTES:
+                    raise DataError(f"a sheet unpacks to {part.file_size:,} bytes; export it as CSV")
+                yield Path(part.filename).stem, archive.read(part)
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, ValueError, OSError) as error:
+        raise _unusable(error) from None  # what zipfile raises on damaged and on locked archives
+
+
+def _extent(sheet: bytes) -> tuple[int, int]:
+    """The last row and the last column that a cell of a sheet's XML names, counted from 1."""
+    last_row, last_column = 0, 0
+    for match in _CELL_NAME.finditer(sheet):
+        letters, digits = match.groups()
+        last_row = max(last_row, int(digits))
+        last_column = max(last_column, sum((letter - 64) * 26**place for place, letter in enumerate(reversed(letters))))
+    return last_row, last_column
+
+
+def _unusable(error: BaseException) -> DataError:
+    return DataError(f"the workbook is damaged, locked or no workbook ({type(error).__name__})")
 
 
 def _sheet(workbook: CalamineWorkbook, wanted: str | None) -> CalamineSheet:

@@ -93,7 +93,7 @@ def _to_utf8(content: bytes, encoding: str) -> bytes:
         text = content.decode(encoding, _UNDECODED)
     except UnicodeError:  # a codec that takes no error handler
         raise DataError(f"the file is not {encoding.upper()}; {another_encoding(encoding)}") from None
-    return text.removeprefix("\ufeff").encode("utf-8", "surrogatepass")
+    return text.encode("utf-8", "surrogatepass")
 
 
 def _mark_undecoded(error: UnicodeError) -> tuple[str, int]:
@@ -107,7 +107,7 @@ codecs.register_error(_UNDECODED, _mark_undecoded)
 
 def _codec_name(encoding: str) -> str:
     try:
-        b"a".decode(encoding)  # alone tells an encoding of text from hex, rot13 and other codecs
+        b"a".decode(encoding, "ignore")  # a lookup alone would let hex and other codecs pass
         name = codecs.lookup(encoding).name
     except (LookupError, ValueError):
         raise UsageError(f"--encoding {encoding!r} is no text encoding; usual ones are utf-8, cp1252, utf-16-le") from None

@@ -110,7 +110,7 @@ def _bytes(path: Path) -> bytes:
     except PermissionError:
         raise DataError("it may not be read; check its permissions") from None
     except (OSError, ValueError) as error:
-        raise DataError(f"it cannot be read ({type(error).__name__})") from None
+        raise DataError(f"it cannot be read ({getattr(error, 'strerror', None) or type(error).__name__})") from None
     if not content:
         raise DataError("the file is empty")
     return content

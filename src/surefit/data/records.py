@@ -64,11 +64,13 @@ class RowShape:
     """What a complete row of this file looks like, to recognise rows that a stray quote has joined.
 
     Lines that a quoted cell spans are taken for joined rows if the first line (its quote taken as a
-    plain character) and most of the others are complete rows on their own: the right number of
-    cells and a known class in the label column, that is one which was seen in an earlier row or
-    stands in two of these lines. Lines of prose are not like that: a comma is seldom followed by
-    nothing but a class name. Where there are no labels, the evidence is weaker, so more is asked:
-    five lines or more, and no cell that is empty or starts with a space, as after a comma in prose.
+    plain character), the last line and most of the others are complete rows on their own: the right
+    number of cells and a known class in the label column, that is one which was seen in an earlier
+    row or stands in two of these lines. Lines of prose are not like that: a comma is seldom followed
+    by nothing but a class name. Nor is a table in a cell, since its first or last line holds the
+    other cells of the record too. The last line is not asked where the record itself has a wrong
+    number of cells. Where there are no labels, the evidence is weaker, so more is asked: five lines
+    or more, and no cell that is empty or starts with a space, as after a comma in prose.
     """
 
     def __init__(self, width: int, label: int | None) -> None:
@@ -87,18 +89,20 @@ class RowShape:
         if self._label is not None:
             self._known.add(cells[self._label])
 
-    def joined(self, rows: Sequence[Sequence[str]]) -> bool:
+    def joined(self, rows: Sequence[Sequence[str]], width: int) -> bool:
         """Whether lines that one record spans are rows of their own.
 
         Args:
             rows: the cells of each line read on its own, none where that is impossible.
+            width: number of cells of the record.
         """
         if self._width < 2 or (self._label is None and len(rows) < _LEAST_UNLABELLED_LINES):
             return False
         classes = Counter(row[self._label] for row in rows if self._label is not None and len(row) == self._width)
         complete = [self._is_complete(row, classes) for row in rows]
         others = sum(1 for row in rows[1:] if row != [""])
-        return complete[0] and 2 * sum(complete[1:]) > others
+        ends = complete[0] and (complete[-1] or width != self._width)
+        return ends and 2 * sum(complete[1:]) > others
 
     def _is_complete(self, row: Sequence[str], classes: Counter[str]) -> bool:
         if len(row) != self._width:
@@ -152,17 +156,17 @@ class RecordReader:
         while state is _State.OPEN and self._hopeless <= last < len(self._lines) - 1:
             last += 1
             state = scan.line(_decoded(self._lines[last]))
-        if state is not _State.CLOSED or (last > first and self._are_joined_rows(alone, first, last)):
+        if state is not _State.CLOSED or (last > first and self._are_joined_rows(alone, first, last, len(scan.cells))):
             self._hopeless = max(self._hopeless, last)
             self.next = first + 1
             return Record(first + 1, [], UNCLOSED_QUOTE)
         self.next = last + 1
         return Record(first + 1, scan.cells, "") if _is_decoded(scan.cells) else Record(first + 1, [], UNDECODABLE_BYTES)
 
-    def _are_joined_rows(self, alone: list[str], first: int, last: int) -> bool:
+    def _are_joined_rows(self, alone: list[str], first: int, last: int, width: int) -> bool:
         if self._shape is None:
             return False
-        return self._shape.joined([alone, *(self._line_alone(index) for index in range(first + 1, last + 1))])
+        return self._shape.joined([alone, *(self._line_alone(index) for index in range(first + 1, last + 1))], width)
 
     def _line_alone(self, index: int) -> list[str]:
         scan = _Scan(self._dialect)

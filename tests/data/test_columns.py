@@ -1,0 +1,76 @@
+"""Columns are found by flag or by their usual names, and never guessed."""
+
+import pytest
+
+from surefit.config import ReadSettings
+from surefit.data.columns import Roles, choose_columns
+from surefit.errors import DataError
+
+
+def choose(*columns, labelled=True, **settings):
+    return choose_columns(columns, ReadSettings(**settings), labelled=labelled)
+
+
+@pytest.mark.parametrize(
+    ("columns", "roles"),
+    [
+        (("text", "label"), (0, 1)),
+        (("Class", "n", "Review Text"), (2, 0)),
+        (("SENTIMENT", "tweet", "title"), (1, 0)),
+    ],
+)
+def test_usual_names_are_found(columns, roles):
+    assert choose(*columns) == Roles(roles[0], None, roles[1], None)
+
+
+def test_flags_come_before_names():
+    assert choose("text", "label", "a", "b", text="a", label="b") == Roles(2, None, 3, None)
+
+
+def test_a_flag_frees_the_other_candidates():
+    assert choose("text", "review", "label", text_pair="review") == Roles(0, 1, 2, None)
+    assert choose("text", "review", "label", text="review", text_pair="text") == Roles(1, 0, 2, None)
+
+
+def test_an_exact_name_comes_before_case():
+    assert choose("Text", "text", "label", text="text").text == 1
+    assert choose("BODY", "label", text=" body ").text == 0
+
+
+@pytest.mark.parametrize(
+    ("columns", "settings", "message"),
+    [
+        (("a", "label"), {}, r'no column is certain to be the text \(columns: "a", "label"\); name it with --text'),
+        (("text", "b"), {}, "name it with --label"),
+        (("text", "class", "label"), {}, "more than one column could be the label"),
+        (("Text", "TEXT", "label"), {"text": "text"}, "fits 2 columns"),
+        (("text", "label"), {"id": "key"}, '--id "key" names no column'),
+        (("text", "category"), {"label": "catgory"}, 'did you mean "category"'),
+        (("text", "label"), {"text": "text", "text_pair": "text"}, 'are the same column, "text"'),
+        (("1.5", "I like it"), {}, "add --no-header"),
+        (("text;label",), {}, "--delimiter"),
+    ],
+)
+def test_doubt_is_an_error_that_names_the_flag(columns, settings, message):
+    with pytest.raises(DataError, match=message):
+        choose(*columns, **settings)
+
+
+def test_messages_shorten_names_and_lists_of_names():
+    with pytest.raises(DataError) as caught:
+        choose(*["secret " * 50] * 300)
+    assert "and 280 more" in str(caught.value)
+    assert max(map(len, str(caught.value).split('"'))) <= 80
+
+
+def test_prediction_needs_no_label_and_takes_one_that_is_certain():
+    assert choose("text", labelled=False).label is None
+    assert choose("text", "label", labelled=False).label == 1
+    assert choose("text", "class", "label", labelled=False).label is None
+    assert choose("text", "x", labelled=False, label="label").label is None
+
+
+def test_a_single_column_without_header_is_the_text_to_predict():
+    assert choose("1", labelled=False, header=False).text == 0
+    with pytest.raises(DataError, match="--text"):
+        choose("whatever", labelled=False)
