@@ -42,10 +42,11 @@ def both_encoders(directory: Path, **changes: Any) -> tuple[BertEncoder, Any]:
 
     without_dropout = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
     content = read_object(directory / "config.json") | without_dropout | changes
+    weights = {name: tensor for name, tensor in read_tensors(directory).items() if name != "embeddings.position_ids"}
     ours = BertEncoder(BertConfig.from_dict(content))
-    ours.load_state_dict(read_tensors(directory))
+    ours.load_state_dict(weights)
     stock = BertModel(StockConfig(**content, attn_implementation="eager"))
-    stock.load_state_dict(read_tensors(directory))
+    stock.load_state_dict(weights)
     return ours.eval(), stock.eval()
 
 
@@ -99,18 +100,18 @@ def test_row_in_a_batch_equals_row_alone(tiny_bert: Path):
     with torch.inference_mode():
         together = ours(batch)
         alone = torch.cat([ours(row_alone(batch, row)) for row in range(len(batch))])
-    torch.testing.assert_close(together, alone, atol=1e-6, rtol=0)
+    torch.testing.assert_close(together, alone, atol=1e-5, rtol=0)
 
 
 def test_gradients_are_those_of_hugging_face(tiny_bert: Path):
     ours, stock = both_encoders(tiny_bert)
     batch = ragged_batch([7, 2, 31], 250)
-    ours.train()(batch).square().sum().backward()
-    stock.train()(**padded_inputs(batch)).pooler_output.square().sum().backward()
+    ours.double().train()(batch).square().sum().backward()
+    stock.double().train()(**padded_inputs(batch)).pooler_output.square().sum().backward()
     expected = dict(stock.named_parameters())
     assert {name for name, _ in ours.named_parameters()} == set(expected)
     for name, parameter in ours.named_parameters():
-        torch.testing.assert_close(parameter.grad, expected[name].grad, atol=1e-5, rtol=1e-4, msg=name)
+        torch.testing.assert_close(parameter.grad, expected[name].grad, atol=1e-10, rtol=1e-8, msg=name)
 
 
 def test_bf16_stays_near_fp32(tiny_bert: Path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -11,6 +12,11 @@ import torch
 
 from surefit.config import MachineSettings
 from surefit.errors import UsageError
+
+# oneDNN keeps the code it generates for each shape of product; packed batches have ever new shapes, so
+# that its default of 1,024 entries takes hundreds of megabytes (340 more after 120 steps of MiniLM).
+# One step needs fewer than 64.
+os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")
 
 # bf16 is taken when its products are at least this much faster: casts and rounding cost something.
 _WORTH_IT = 1.3

@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from surefit.artifacts import SCHEMA_VERSION, atomic_directory, model_directory, sha256_of, write_json
-from surefit.errors import ModelError
+from surefit.errors import ModelError, UsageError
 from surefit.model.checkpoints import (
     CONFIG,
     TOKENIZER,
@@ -247,9 +247,11 @@ def _read_decision(facts: Mapping[str, Any], schema: LabelSchema, path: Path) ->
         decision = facts["decision"]
         temperature, thresholds, max_length = float(decision["temperature"]), decision["thresholds"], int(facts["max_length"])
         fitted = DecisionRule(temperature, None if thresholds is None else tuple(map(float, thresholds)))
-        head = choose_head(schema, str(facts["head"]))
+        head = choose_head(schema, facts["head"])
     except (KeyError, TypeError, ValueError) as error:
         raise ModelError(f"{path} is damaged: {type(error).__name__} at {error}") from None
+    except UsageError:
+        raise ModelError(f"{path} and config.json disagree about the head; they do not belong together") from None
     thresholds_fit = fitted.thresholds is None or len(fitted.thresholds) == len(schema)
     if facts.get("problem_type") != schema.problem_type or not thresholds_fit:
         raise ModelError(f"{path} and config.json disagree about the classes; they do not belong together")

@@ -38,6 +38,8 @@ class StockClassifier(SequenceClassifier):
     def __init__(self, schema: LabelSchema, head: Head, config: Mapping[str, Any]) -> None:
         super().__init__(schema, head, config)
         self.model = _build(config, logit_count(schema, head))
+        if "attention_mask" not in inspect.signature(self.model.forward).parameters:
+            raise ModelError(f"config.json: {config.get('model_type')} models cannot leave padding out of account")
         self._takes_types = _takes_token_types(self.model)
         self._pad_token_id: int = self.model.config.pad_token_id or 0
 

@@ -7,7 +7,6 @@ Hugging Face tools what it does here.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -58,7 +57,6 @@ class TextTokenizer:
         self.max_length = max_length
         self.special_tokens = self._find_special_tokens(special_tokens or {})
         self._mark_special_tokens()
-        _fork_quietly()
 
     @classmethod
     def from_file(cls, path: Path, max_length: int, special_tokens: Mapping[str, str] | None = None) -> TextTokenizer:
@@ -243,27 +241,3 @@ def _described_steps(normalizer: normalizers.Normalizer) -> list[object]:
     """The steps of a normalizer as `tokenizer.json` describes them."""
     description = json.loads(normalizer.__getstate__())
     return list(description["normalizers"]) if description["type"] == "Sequence" else [description]
-
-
-def _fork_quietly() -> None:
-    """Lets this process fork without the library's warning on standard error.
-
-    A child of a process that has tokenised in parallel must tokenise in one thread. The library
-    sees to that, but warns unless TOKENIZERS_PARALLELISM (empty means off) was set beforehand.
-    """
-    global _forks_quietly
-    if not _forks_quietly and hasattr(os, "register_at_fork"):
-        os.register_at_fork(before=_turn_parallelism_off, after_in_parent=_turn_parallelism_on)
-        _forks_quietly = True
-
-
-_forks_quietly = False
-
-
-def _turn_parallelism_off() -> None:
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "")
-
-
-def _turn_parallelism_on() -> None:
-    if os.environ.get("TOKENIZERS_PARALLELISM") == "":
-        del os.environ["TOKENIZERS_PARALLELISM"]

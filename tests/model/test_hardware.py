@@ -1,0 +1,54 @@
+"""What a model runs on."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from surefit.config import MachineSettings
+from surefit.errors import UsageError
+from surefit.model.hardware import Hardware, bf16_speedup, choose_hardware
+
+
+@pytest.fixture(autouse=True)
+def _threads_as_before():
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_what_is_asked_for_is_taken(precision):
+    torch.set_num_threads(2)
+    hardware = choose_hardware(MachineSettings(device="cpu", threads=1, precision=precision))
+    assert hardware == Hardware(torch.device("cpu"), precision, 1)
+    assert torch.get_num_threads() == 1
+
+
+def test_threads_that_nobody_asked_for_stay():
+    torch.set_num_threads(2)
+    assert choose_hardware(MachineSettings(device="cpu", precision="fp32")).threads == 2
+
+
+def test_automatic_precision_follows_the_measured_speed():
+    hardware = choose_hardware(MachineSettings(device="cpu", threads=1))
+    assert hardware.precision == ("bf16" if bf16_speedup("cpu", 1) >= 1.3 else "fp32")
+    assert bf16_speedup("cpu", 1) > 0
+
+
+def test_automatic_device_exists():
+    assert torch.zeros(1, device=choose_hardware(MachineSettings(precision="fp32")).device).sum() == 0
+
+
+@pytest.mark.parametrize("device", ["cuda:99", "mps"])
+def test_a_device_that_is_not_there_is_a_sentence(device):
+    if device == "mps" and torch.backends.mps.is_available():
+        pytest.skip("this machine has MPS")
+    with pytest.raises(UsageError, match=f"--device {device} is not available on this machine; try --device auto"):
+        choose_hardware(MachineSettings(device=device))
+
+
+@pytest.mark.parametrize(("precision", "dtype"), [("fp32", torch.float32), ("bf16", torch.bfloat16)])
+def test_products_run_in_the_precision(precision, dtype):
+    with Hardware(torch.device("cpu"), precision, 1).autocast():
+        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == dtype

@@ -1,0 +1,315 @@
+"""The saved model: what it holds, that stock tools agree with it, and that damage is found."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import stat
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from surefit.artifacts import sha256_of
+from surefit.config import ModelSettings
+from surefit.errors import ModelError
+from surefit.model.pretrained import Pretrained, load_classifier, load_pretrained, save_classifier
+from surefit.model.saved import SavedClassifier
+from surefit.types import MULTI_LABEL, SINGLE_LABEL, DecisionRule, LabelSchema, PackedBatch
+from tiny_models import write_tiny_stock
+
+TWO = LabelSchema(SINGLE_LABEL, ("no", "yes"))
+THREE = LabelSchema(SINGLE_LABEL, ("a", "b", "c"))
+MULTI = LabelSchema(MULTI_LABEL, ("a", "b", "c"))
+TEXTS = [
+    "A good film.",
+    "the  worst\tmovie\u00a0of the\u200byear\x00 , not \ufeffgood\r\n",
+    "cafe\u0301 caf\u00e9 o\u0308",
+    "good film " * 500,
+    " ",
+    "\u200b",
+    "電影很好看 фильм хороший فیلم می‌خواهم",
+    "a [SEP] b [PAD] <mask> </s> [MASK] c",
+    "👩‍👩‍👧 zebra",
+    "x" * 3000,
+]
+
+
+def trained(directory: Path, schema: LabelSchema, head: str | None = None) -> Pretrained:
+    """A loaded model with a head that is unsure on average and not the same for all rows."""
+    loaded = load_pretrained(str(directory), schema, ModelSettings(head=head, max_length=48), seed=1)
+    layer = loaded.classifier.network.get_submodule(loaded.classifier.output_layer)
+    batch = PackedBatch.from_encodings(loaded.tokenizer.encode(TEXTS), np.arange(len(TEXTS)))
+    torch.manual_seed(5)
+    with torch.no_grad():
+        layer.weight.normal_()
+        layer.bias -= loaded.classifier.eval()(batch).mean(dim=0)[-len(layer.bias) :]
+    return loaded
+
+
+def probabilities(saved: SavedClassifier, texts: list[str]) -> torch.Tensor:
+    batch = PackedBatch.from_encodings(saved.tokenizer.encode(texts), np.arange(len(texts)))
+    with torch.inference_mode():
+        logits = saved.classifier(batch)
+    return torch.softmax(logits, dim=1) if saved.schema.problem_type == SINGLE_LABEL else torch.sigmoid(logits)
+
+
+def stock_probabilities(directory: Path, labels: tuple[str, ...], inputs: list[Any]) -> torch.Tensor:
+    from transformers import pipeline
+
+    classify = pipeline("text-classification", model=str(directory), top_k=None, truncation=True)
+    answers = [{entry["label"]: entry["score"] for entry in classify([item])[0]} for item in inputs]
+    return torch.tensor([[answer[label] for label in labels] for answer in answers])
+
+
+@pytest.mark.parametrize(
+    ("schema", "head", "temperature"),
+    [(TWO, "softmax", 1.0), (THREE, None, 1.7), (TWO, "sigmoid", 1.0), (TWO, "sigmoid", 1.7), (MULTI, None, 1.7)],
+)
+def test_stock_pipeline_gives_our_probabilities(
+    tiny_bert: Path, tmp_path: Path, schema: LabelSchema, head: str | None, temperature: float
+):
+    loaded = trained(tiny_bert, schema, head)
+    save_classifier(tmp_path / "model", loaded.classifier, loaded.tokenizer, DecisionRule(temperature), base_model="tiny")
+    saved = load_classifier(tmp_path / "model")
+    ours = probabilities(saved, TEXTS)
+    assert ours.std(dim=0).min() > 0.01, "the rows must differ for the comparison to mean something"
+    torch.testing.assert_close(stock_probabilities(tmp_path / "model", schema.id2label, TEXTS), ours, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("family", ["distilbert", "roberta", "mpnet", "electra", "deberta-v2", "albert"])
+def test_stock_pipeline_gives_our_probabilities_for_other_families(tmp_path: Path, family: str):
+    loaded = trained(write_tiny_stock(tmp_path / "base", family), TWO, "sigmoid" if family == "roberta" else None)
+    save_classifier(tmp_path / "model", loaded.classifier, loaded.tokenizer, DecisionRule(1.7), base_model="tiny")
+    saved = load_classifier(tmp_path / "model")
+    ours = probabilities(saved, TEXTS)
+    torch.testing.assert_close(stock_probabilities(tmp_path / "model", TWO.id2label, TEXTS), ours, atol=1e-5, rtol=0)
+
+
+def test_stock_pipeline_gives_our_probabilities_for_the_embedded_model(embedded_model: Path, tmp_path: Path):
+    loaded = trained(embedded_model, THREE)
+    save_classifier(tmp_path / "model", loaded.classifier, loaded.tokenizer, DecisionRule(1.7), base_model="minilm-l6")
+    saved = load_classifier(tmp_path / "model")
+    ours = probabilities(saved, TEXTS)
+    torch.testing.assert_close(stock_probabilities(tmp_path / "model", THREE.id2label, TEXTS), ours, atol=1e-5, rtol=0)
+
+
+def test_stock_pipeline_gives_our_probabilities_for_pairs(tiny_bert: Path, tmp_path: Path):
+    loaded = trained(tiny_bert, TWO)
+    save_classifier(tmp_path / "model", loaded.classifier, loaded.tokenizer, DecisionRule(), base_model="tiny")
+    saved = load_classifier(tmp_path / "model")
+    first, second = ["good film", "a " * 100, "the"], ["bad film", "b " * 40, "of " * 200]
+    batch = PackedBatch.from_encodings(saved.tokenizer.encode(first, second), np.arange(3))
+    with torch.inference_mode():
+        ours = torch.softmax(saved.classifier(batch), dim=1)
+    pairs = [{"text": text, "text_pair": pair} for text, pair in zip(first, second, strict=True)]
+    torch.testing.assert_close(stock_probabilities(tmp_path / "model", TWO.id2label, pairs), ours, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("family", ["roberta", "mpnet"])
+def test_stock_tokenizer_knows_the_special_tokens_and_how_they_match(tmp_path: Path, family: str):
+    from transformers import AutoTokenizer
+
+    loaded = trained(write_tiny_stock(tmp_path / "base", family), TWO)
+    save_classifier(tmp_path / "model", loaded.classifier, loaded.tokenizer, DecisionRule(), base_model="tiny")
+    stock = AutoTokenizer.from_pretrained(tmp_path / "model")
+    assert {role: getattr(stock, role) for role in loaded.tokenizer.special_tokens} == loaded.tokenizer.special_tokens
+    padded = stock(["good film", "a"], padding=True)["input_ids"]
+    assert padded[1][-1] == loaded.tokenizer.pad_token_id
+    text = "good  <mask> film"
+    assert stock(text)["input_ids"] == loaded.tokenizer.encode([text])[0].input_ids.tolist()
+
+
+@pytest.fixture(scope="module")
+def saved_run(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run with a saved model in it."""
+    run = tmp_path_factory.mktemp("run")
+    loaded = trained(tiny_bert, TWO, "sigmoid")
+    rule = DecisionRule(1.7, (0.5, 0.6))
+    save_classifier(
+        run / "model", loaded.classifier, loaded.tokenizer, rule, base_model=loaded.source, facts={"fingerprint": "abc"}
+    )
+    return run
+
+
+def test_logits_are_divided_by_the_temperature_and_the_model_in_training_is_left_alone(tiny_bert: Path, tmp_path: Path):
+    loaded = trained(tiny_bert, THREE)
+    batch = PackedBatch.from_encodings(loaded.tokenizer.encode(TEXTS), np.arange(len(TEXTS)))
+    with torch.inference_mode():
+        before = loaded.classifier.eval()(batch)
+        save_classifier(tmp_path / "model", loaded.classifier, loaded.tokenizer, DecisionRule(1.7), base_model="tiny")
+        assert torch.equal(loaded.classifier(batch), before)
+        torch.testing.assert_close(load_classifier(tmp_path / "model").classifier(batch), before / 1.7)
+
+
+def test_directory_holds_what_the_design_says(saved_run: Path):
+    model = saved_run / "model"
+    assert {file.name for file in model.iterdir()} == {
+        "model.safetensors",
+        "config.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "surefit.json",
+    }
+    config = json.loads((model / "config.json").read_text())
+    assert config["id2label"] == {"0": "no", "1": "yes"}
+    assert config["label2id"] == {"no": 0, "yes": 1}
+    assert (config["problem_type"], config["model_type"]) == ("single_label_classification", "bert")
+    assert config["architectures"] == ["BertForSequenceClassification"]
+    tokenizer = json.loads((model / "tokenizer_config.json").read_text())
+    assert (tokenizer["tokenizer_class"], tokenizer["model_max_length"]) == ("PreTrainedTokenizerFast", 48)
+    facts = json.loads((model / "surefit.json").read_text())
+    assert facts["decision"] == {"temperature": 1.7, "thresholds": [0.5, 0.6]}
+    assert (facts["schema_version"], facts["head"], facts["max_length"], facts["fingerprint"]) == (1, "sigmoid", 48, "abc")
+    tensors = load_file(model / "model.safetensors")
+    assert {tensor.dtype for tensor in tensors.values()} == {torch.float32}
+    assert torch.equal(tensors["classifier.weight"][0], torch.zeros(32))
+
+
+def test_all_files_can_be_read_by_the_same_people(saved_run: Path):
+    modes = {stat.S_IMODE(file.stat().st_mode) for file in (saved_run / "model").iterdir()}
+    assert len(modes) == 1
+
+
+def test_run_and_its_model_directory_load_alike(saved_run: Path):
+    from_run, from_model = load_classifier(saved_run), load_classifier(saved_run / "model")
+    assert torch.equal(probabilities(from_run, TEXTS), probabilities(from_model, TEXTS))
+    assert from_run.schema == TWO
+    assert (from_run.head, from_run.temperature, from_run.max_length) == ("sigmoid", 1.7, 48)
+    assert from_run.rule == DecisionRule(1.0, (0.5, 0.6)), "the temperature is in the weights already"
+    assert not from_run.classifier.training
+
+
+def test_saving_again_replaces_the_model(tiny_bert: Path, tmp_path: Path):
+    for schema in (TWO, THREE):
+        loaded = trained(tiny_bert, schema)
+        save_classifier(tmp_path / "model", loaded.classifier, loaded.tokenizer, DecisionRule(), base_model="tiny")
+    assert load_classifier(tmp_path / "model").schema == THREE
+    assert [entry.name for entry in tmp_path.iterdir()] == ["model"]
+
+
+def test_failed_save_leaves_the_model_before_intact(tiny_bert: Path, tmp_path: Path):
+    loaded = trained(tiny_bert, TWO)
+    save_classifier(tmp_path / "model", loaded.classifier, loaded.tokenizer, DecisionRule(), base_model="tiny")
+    with pytest.raises(TypeError):
+        save_classifier(
+            tmp_path / "model", loaded.classifier, loaded.tokenizer, DecisionRule(), base_model="x", facts={"bad": object()}
+        )
+    assert load_classifier(tmp_path / "model").facts["base_model"] == "tiny"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["model"]
+
+
+def test_loading_a_bert_imports_no_transformers(saved_run: Path):
+    program = (
+        "import sys; from pathlib import Path; from surefit.model.saved import load_classifier; "
+        "load_classifier(Path(sys.argv[1])); "
+        "print([name for name in ('transformers', 'huggingface_hub', 'sklearn', 'pandas') if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(saved_run)], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stdout.strip(), done.stderr) == (0, "[]", "")
+
+
+def cut_in_half(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def change_json(path: Path, **changes: Any) -> None:
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def rewrite_weights(change: Callable[[dict[str, torch.Tensor]], None]) -> Callable[[Path], None]:
+    """Rewrites the weights and their hash, as somebody would who means to."""
+
+    def apply(model: Path) -> None:
+        tensors = load_file(model / "model.safetensors")
+        change(tensors)
+        save_file(tensors, model / "model.safetensors")
+        facts = json.loads((model / "surefit.json").read_text())
+        change_json(
+            model / "surefit.json", sha256=facts["sha256"] | {"model.safetensors": sha256_of(model / "model.safetensors")}
+        )
+
+    return apply
+
+
+DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
+    "weights cut": (lambda model: cut_in_half(model / "model.safetensors"), r"model\.safetensors is not the file"),
+    "weights gone": (lambda model: (model / "model.safetensors").unlink(), r"model\.safetensors is missing"),
+    "tokenizer cut": (lambda model: cut_in_half(model / "tokenizer.json"), r"tokenizer\.json is not the file"),
+    "tokenizer gone": (lambda model: (model / "tokenizer.json").unlink(), r"tokenizer\.json is missing"),
+    "config cut": (lambda model: cut_in_half(model / "config.json"), r"config\.json cannot be read"),
+    "config gone": (lambda model: (model / "config.json").unlink(), r"config\.json is missing"),
+    "tokenizer config cut": (lambda model: cut_in_half(model / "tokenizer_config.json"), r"tokenizer_config\.json cannot"),
+    "facts cut": (lambda model: cut_in_half(model / "surefit.json"), r"surefit\.json cannot be read"),
+    "facts gone": (lambda model: (model / "surefit.json").unlink(), r"no surefit\.json: .*--model"),
+    "facts empty": (lambda model: (model / "surefit.json").write_text('{"schema_version": 1}'), r"surefit\.json is damaged"),
+    "facts of the future": (lambda model: change_json(model / "surefit.json", schema_version=99), "schema_version 99"),
+    "threshold missing": (
+        lambda model: change_json(model / "surefit.json", decision={"temperature": 1.0, "thresholds": [0.5]}),
+        "disagree about the classes",
+    ),
+    "temperature negative": (
+        lambda model: change_json(model / "surefit.json", decision={"temperature": -1, "thresholds": None}),
+        r"surefit\.json is damaged",
+    ),
+    "class too many": (
+        lambda model: change_json(
+            model / "config.json", id2label={"0": "no", "1": "yes", "2": "maybe"}, label2id={"no": 0, "yes": 1, "maybe": 2}
+        ),
+        "disagree about the head",
+    ),
+    "class twice": (lambda model: change_json(model / "config.json", id2label={"0": "no", "1": "no"}), "must be unique"),
+    "class ids odd": (lambda model: change_json(model / "config.json", id2label={"0": "no", "7": "yes"}), "id2label must"),
+    "problem type gone": (lambda model: change_json(model / "config.json", problem_type=None), "unknown problem_type"),
+    "other shape": (lambda model: change_json(model / "config.json", intermediate_size=32), "asks for"),
+    "other depth": (lambda model: change_json(model / "config.json", num_hidden_layers=3), "lacks the tensor"),
+    "tensor missing": (rewrite_weights(lambda tensors: tensors.pop("bert.pooler.dense.bias")), r"lacks .*bert\.pooler"),
+    "tensor too many": (rewrite_weights(lambda tensors: tensors.update(extra=torch.zeros(1))), "'extra' too many"),
+    "not a number": (
+        rewrite_weights(lambda tensors: tensors["classifier.bias"].fill_(float("nan"))),
+        "'classifier.bias' holds values that are not finite",
+    ),
+    "quantised": (
+        rewrite_weights(lambda tensors: tensors.update({"classifier.bias": torch.zeros(2, dtype=torch.int8)})),
+        "quantised",
+    ),
+}
+
+
+@pytest.mark.parametrize("damage", list(DAMAGES))
+def test_damage_is_named_in_one_line(saved_run: Path, tmp_path: Path, damage: str):
+    model = tmp_path / "model"
+    shutil.copytree(saved_run / "model", model)
+    load_classifier(tmp_path)
+    inflict, message = DAMAGES[damage]
+    inflict(model)
+    with pytest.raises(ModelError, match=message) as refusal:
+        load_classifier(tmp_path)
+    assert "\n" not in str(refusal.value)
+
+
+def test_tokenizer_of_another_model_is_refused(saved_run: Path, tmp_path: Path):
+    model = tmp_path / "model"
+    shutil.copytree(saved_run / "model", model)
+    content = json.loads((model / "tokenizer.json").read_text())
+    content["model"]["vocab"]["zebra"] = len(content["model"]["vocab"])
+    (model / "tokenizer.json").write_text(json.dumps(content))
+    facts = json.loads((model / "surefit.json").read_text())
+    change_json(model / "surefit.json", sha256=facts["sha256"] | {"tokenizer.json": sha256_of(model / "tokenizer.json")})
+    with pytest.raises(ModelError, match="does not belong to the model"):
+        load_classifier(tmp_path)
+
+
+def test_path_without_anything_is_refused(tmp_path: Path):
+    with pytest.raises(ModelError, match="there is no directory"):
+        load_classifier(tmp_path / "nothing")
+    with pytest.raises(ModelError, match=r"holds no saved model"):
+        load_classifier(tmp_path)
