@@ -111,6 +111,15 @@ def test_the_penalty_is_chosen_on_validation_rows():
     assert chosen_by_clean_rows.result.accuracy > chosen_by_its_own_rows.result.accuracy + 0.05
 
 
+def test_a_fit_that_stops_short_of_its_optimum_warns_nobody():
+    # Five random labels on thirty words take more than the iterations allowed; warnings are errors here.
+    rng = np.random.default_rng(0)
+    words = np.array([f"w{i}" for i in range(30)])
+    rows = labelled([" ".join(rng.choice(words, 3)) for _ in range(1_000)], rng.integers(0, 5, 1_000))
+    schema = LabelSchema(SINGLE_LABEL, tuple("abcde"))
+    assert tfidf_logistic_regression(rows, rows, rows, schema, 0).result.n == 1_000
+
+
 def test_a_large_training_set_is_sampled_and_the_result_says_so():
     rows = baselines._MAX_TRAIN_ROWS + 3_000
     targets = np.zeros(rows, dtype=np.int64)
@@ -163,4 +172,5 @@ def test_150_intents_are_fitted_in_time_and_well():
     started = time.perf_counter()
     baseline = tfidf_logistic_regression(train, test, test, schema, 0)
     assert baseline.result.accuracy > 0.90
-    assert time.perf_counter() - started < 60
+    # Some 20 s on two free cores; the rest is for machines that are busy.
+    assert time.perf_counter() - started < 180

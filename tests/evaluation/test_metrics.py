@@ -92,6 +92,11 @@ def test_several_labels_are_right_only_as_a_whole_set():
     assert result.macro.f1 == pytest.approx((1 + 2 / 3 + 1) / 3)
 
 
+def test_averages_of_several_labels_count_a_class_that_is_predicted_though_never_true():
+    result = evaluate(np.array([[1, 0, 0]]), np.array([[0.9, 0.8, 0.1]]), np.array([[1, 1, 0]]), MULTI)
+    assert result.macro.f1 == pytest.approx(1 / 2)
+
+
 def test_loss_of_several_labels_is_the_mean_over_rows_and_classes():
     targets = np.array([[1, 0, 1], [0, 0, 1]])
     probabilities = np.array([[0.9, 0.2, 0.6], [0.3, 0.1, 0.8]])

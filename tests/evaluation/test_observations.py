@@ -21,7 +21,7 @@ def test_falling_losses_and_rising_f1_are_learning():
 
 
 def test_a_slow_start_with_many_classes_is_learning_once_f1_leaves_chance():
-    assert state(curve((4.95, 4.6, 0.12, 0.08)), classes=150, majority_share=0.01) == "learning"
+    assert state(curve((4.95, 4.6, 0.06, 0.03)), classes=150, majority_share=0.01) == "learning"
 
 
 def test_a_training_loss_that_leaves_chance_is_learning_before_f1_does():
@@ -38,6 +38,14 @@ def test_tiny_losses_that_double_are_still_converging():
 
 def test_a_fallen_validation_loss_is_learning_even_when_f1_stands():
     assert state(curve((0.50, 0.45, 0.86, 0.86), (0.30, 0.35, 0.86, 0.86))) == "learning"
+
+
+def test_a_gain_in_f1_is_learning_even_when_the_loss_stands():
+    assert state(curve((0.50, 0.35, 0.86, 0.70), (0.30, 0.35, 0.87, 0.75))) == "learning"
+
+
+def test_a_small_share_of_a_large_loss_is_noise():
+    assert state(curve((2.00, 2.00, 0.40, 0.40), (2.05, 2.05, 0.40, 0.40)), classes=10, majority_share=0.1) == "converging"
 
 
 def test_validation_loss_rising_from_its_lowest_is_overfitting():
