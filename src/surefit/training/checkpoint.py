@@ -1,12 +1,14 @@
 """Checkpoints: written beside, flushed, hashed, renamed; the newest good one is found again.
 
 A checkpoint is a directory `step-00000123` with the weights, the optimizer's state, the best
-weights so far, and `state.json`, which names the SHA-256 of each of them. It takes its name only
-once it is complete, so that a stop at any moment leaves the one before intact.
+weights so far, and `state.json`, which names the SHA-256 of each of them and of its own content.
+It takes its name only once it is complete, so that a stop at any moment leaves the one before
+intact.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import secrets
@@ -24,6 +26,7 @@ from surefit.progress import Progress
 from surefit.training.state import TrainingState
 
 _KEPT = 2  # the newest, and the one before in case the newest is damaged
+_MODEL, _OPTIMIZER, _BEST, _STATE = "model.safetensors", "optimizer.safetensors", "best.safetensors", "state.json"
 
 
 class Checkpoints:
@@ -48,21 +51,24 @@ class Checkpoints:
         for unfinished in self._directory.glob("*.tmp"):
             shutil.rmtree(unfinished)
         target = self._directory / f"step-{state.step:08d}"
-        temporary = self._directory / f"{target.name}.{secrets.token_hex(4)}.tmp"
+        temporary, replaced = (self._directory / f"{target.name}.{secrets.token_hex(4)}.tmp" for _ in range(2))
         temporary.mkdir()
         try:
-            _write_tensors(temporary / "model.safetensors", dict(model.state_dict()))
-            _write_tensors(temporary / "optimizer.safetensors", _optimizer_tensors(optimizer))
-            _write_tensors(temporary / "best.safetensors", state.best_weights)
+            _write_tensors(temporary / _MODEL, dict(model.state_dict()))
+            _write_tensors(temporary / _OPTIMIZER, _optimizer_tensors(optimizer))
+            _write_tensors(temporary / _BEST, state.best_weights)
             hashes = {file.name: sha256_of(file) for file in sorted(temporary.iterdir())}
             content = {"schema_version": SCHEMA_VERSION, "files": hashes, "state": state.to_dict()}
-            _write_flushed(temporary / "state.json", json.dumps(content, allow_nan=False).encode())
-            if target.exists():  # the same step again: its arithmetic is the same, its weights are kept once
-                shutil.rmtree(target)
+            content |= {"sha256": _content_hash(content)}
+            _write_flushed(temporary / _STATE, json.dumps(content, allow_nan=False).encode())
+            _flush_directory(temporary)
+            if target.exists():  # the same step again, or one that was passed over as damaged
+                target.rename(replaced)
             temporary.rename(target)
             _flush_directory(self._directory)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
+            shutil.rmtree(replaced, ignore_errors=True)
         for old in self.found()[_KEPT:]:
             shutil.rmtree(old)
         return target
@@ -71,32 +77,42 @@ class Checkpoints:
         """Loads the newest good checkpoint into model and optimizer; a new state where there is none.
 
         A damaged checkpoint is passed over and said so through `progress.note`.
+
+        Raises:
+            RunError: a checkpoint is whole, but of a model of another shape.
         """
         for checkpoint in self.found():
             try:
-                tensors, content = _verified(checkpoint)
+                tensors, state = _verified(checkpoint)
             except RunError as error:
                 self._progress.note(f"passing over a damaged checkpoint: {error}")
                 continue
-            model.load_state_dict(tensors["model.safetensors"])
-            _restore_optimizer(optimizer, tensors["optimizer.safetensors"])
-            return TrainingState.from_dict(content["state"], tensors["best.safetensors"])
+            try:
+                model.load_state_dict(tensors[_MODEL])
+            except RuntimeError:  # how torch says that names or shapes differ
+                raise RunError(f"{checkpoint} is of another model than this; start a new run with --run") from None
+            _restore_optimizer(optimizer, tensors[_OPTIMIZER])
+            return state
         return TrainingState()
 
 
-def _verified(checkpoint: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
-    content = read_json(checkpoint / "state.json")
-    files = content.get("files")
-    expected = {"model.safetensors", "optimizer.safetensors", "best.safetensors"}
-    if not isinstance(files, dict) or set(files) != expected or not isinstance(content.get("state"), dict):
-        raise RunError(f"{checkpoint / 'state.json'} does not describe a checkpoint")
+def _verified(checkpoint: Path) -> tuple[dict[str, dict[str, Tensor]], TrainingState]:
+    content = read_json(checkpoint / _STATE)
+    if content.pop("sha256", None) != _content_hash(content):
+        raise RunError(f"{checkpoint / _STATE} was changed after it was written")
+    files = content["files"]
     for name, expected_hash in files.items():
         file = checkpoint / name
         if not file.is_file():
             raise RunError(f"{file} is missing")
         if sha256_of(file) != expected_hash:
             raise RunError(f"{file} was changed after it was written")
-    return {name: load_file(checkpoint / name) for name in files}, content
+    tensors = {name: load_file(checkpoint / name) for name in files}
+    return tensors, TrainingState.from_dict(content["state"], tensors[_BEST])
+
+
+def _content_hash(content: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
 def _write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:

@@ -22,7 +22,7 @@ from surefit.trace import EpochTrace
 from surefit.training.checkpoint import Checkpoints
 from surefit.training.early_stopping import best_epoch, should_stop
 from surefit.training.interruption import orderly_stop
-from surefit.training.optimizer import build_optimizer, learning_rate_at, set_learning_rate
+from surefit.training.optimizer import build_optimizer, learning_rate_at, peak_learning_rate, set_learning_rate
 from surefit.training.state import TrainingRows, TrainingState
 from surefit.types import EpochFigures, Int64Array
 
@@ -90,6 +90,7 @@ def fit(
     """
     settings = plan.settings
     optimizer = build_optimizer(classifier, settings)
+    peak = peak_learning_rate(settings, classifier.config)
     state = checkpoints.restore(classifier, optimizer)
     steps_per_epoch = math.ceil(len(rows) / settings.batch_size)
     total_steps = settings.epochs * steps_per_epoch
@@ -109,13 +110,13 @@ def fit(
             classifier.train()
             for batch in batches[state.position :]:
                 pause_if_asked()
-                learning_rate = learning_rate_at(state.step + 1, total_steps, settings)
+                learning_rate = learning_rate_at(state.step + 1, total_steps, peak, settings.warmup_share)
                 set_learning_rate(optimizer, learning_rate)
                 torch.manual_seed(_step_seed(plan.seed, state.step))
                 cuts = cut_by_tokens(batch, lengths, settings.max_batch_tokens)
                 loss_sum = _accumulate_gradients(classifier, rows, cuts, plan)
-                _require_finite(loss_sum, state.step + 1, epoch)
-                torch.nn.utils.clip_grad_norm_(classifier.parameters(), settings.max_grad_norm)
+                gradient_norm = torch.nn.utils.clip_grad_norm_(classifier.parameters(), settings.max_grad_norm)
+                _require_finite(loss_sum + float(gradient_norm), state.step + 1, epoch)
                 optimizer.step()
                 optimizer.zero_grad(set_to_none=True)
 
@@ -136,8 +137,8 @@ def fit(
             state.begin_epoch()
             if best_epoch(state.epochs) == epoch:
                 state.keep_weights(classifier)
+            progress.epoch(state.epochs[-1])  # before saving: a log that says too much is corrected by a resumed run
             checkpoints.save(state, classifier, optimizer)
-            progress.epoch(state.epochs[-1])
         pause_if_asked()
 
     classifier.load_state_dict(state.best_weights)
@@ -164,10 +165,10 @@ def _accumulate_gradients(classifier: SequenceClassifier, rows: TrainingRows, cu
     return loss_sum
 
 
-def _require_finite(loss_sum: float, step: int, epoch: int) -> None:
-    if not math.isfinite(loss_sum):
+def _require_finite(figure: float, step: int, epoch: int) -> None:
+    if not math.isfinite(figure):
         raise TrainingError(
-            f"the loss is no longer a number at step {step} (epoch {epoch}): training diverged; "
+            f"the loss or its gradient is no longer a number at step {step} (epoch {epoch}): training diverged; "
             "use a lower --learning-rate, or --precision fp32"
         )
 

@@ -1,0 +1,231 @@
+"""Checkpoints: what is restored is what was saved, and what is damaged is passed over."""
+
+import json
+
+import pytest
+import torch
+from torch import nn
+
+from surefit.config import TrainingSettings
+from surefit.errors import RunError
+from surefit.progress import Progress
+from surefit.trace import EpochTrace
+from surefit.training.checkpoint import Checkpoints
+from surefit.training.optimizer import build_optimizer, set_learning_rate
+from surefit.training.state import TrainingState
+
+FILES = ("model.safetensors", "optimizer.safetensors", "best.safetensors", "state.json")
+
+
+class Notes(Progress):
+    def __init__(self):
+        self.sentences = []
+
+    def note(self, sentence):
+        self.sentences.append(sentence)
+
+
+class Training:
+    """A small model on its way, whose every step changes weights, optimizer and state."""
+
+    def __init__(self, directory, width=3):
+        torch.manual_seed(0)
+        self.model = nn.Linear(width, 2)
+        self.optimizer = build_optimizer(self.model, TrainingSettings())
+        set_learning_rate(self.optimizer, 1e-3)
+        self.notes = Notes()
+        self.checkpoints = Checkpoints(directory, self.notes)
+        self.state = TrainingState()
+
+    def make_step(self):
+        self.model(torch.ones(1, self.model.in_features)).sum().backward()
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        self.state.count_step(0.1 * (self.state.step + 1), 3.0)
+
+    def end_epoch(self):
+        self.state.epochs.append(EpochTrace(1, 1 / 3, 0.1, 0.7, 0.2, observation="learning: well", seconds=0.1))
+        self.state.begin_epoch()
+        self.state.keep_weights(self.model)
+
+    def save(self):
+        return self.checkpoints.save(self.state, self.model, self.optimizer)
+
+    def restore(self):
+        self.state = self.checkpoints.restore(self.model, self.optimizer)
+
+    def everything(self):
+        moments = self.optimizer.state_dict()["state"]
+        tensors = [
+            *self.model.parameters(),
+            *(moments[place][name] for place in sorted(moments) for name in sorted(moments[place])),
+        ]
+        best = {name: tensor.tolist() for name, tensor in self.state.best_weights.items()}
+        return [tensor.tolist() for tensor in tensors], json.dumps(self.state.to_dict()), best
+
+
+@pytest.fixture
+def saved(tmp_path):
+    """Two checkpoints, the first at the end of an epoch, and what each holds."""
+    training = Training(tmp_path / "checkpoints")
+    held = []
+    for _ in range(2):
+        training.make_step()
+        if not held:
+            training.end_epoch()
+        training.save()
+        held.append(training.everything())
+    return tmp_path / "checkpoints", held
+
+
+def resumed(directory):
+    training = Training(directory)
+    training.restore()
+    return training
+
+
+def test_the_newest_is_restored_to_the_last_bit(saved):
+    directory, held = saved
+    training = resumed(directory)
+    assert training.everything() == held[1]
+    assert training.notes.sentences == []
+
+
+def test_a_restored_training_goes_on_as_if_never_stopped(saved):
+    directory, _ = saved
+    whole = Training(directory.parent / "other")
+    for number in range(4):
+        whole.make_step()
+        if number == 0:
+            whole.end_epoch()
+    training = resumed(directory)
+    training.make_step()
+    training.make_step()
+    assert training.everything() == whole.everything()
+
+
+def test_where_there_is_none_training_starts(tmp_path):
+    training = resumed(tmp_path / "checkpoints")
+    assert training.everything() == Training(tmp_path / "checkpoints").everything()
+
+
+def test_before_the_first_epoch_ends_there_are_no_best_weights(tmp_path):
+    training = Training(tmp_path)
+    training.make_step()
+    training.save()
+    assert resumed(tmp_path).state.best_weights == {}
+
+
+def test_best_weights_are_a_copy(tmp_path):
+    training = Training(tmp_path)
+    training.end_epoch()
+    before = training.state.best_weights["weight"].tolist()
+    training.make_step()
+    assert training.state.best_weights["weight"].tolist() == before != training.model.weight.tolist()
+
+
+def flip_a_byte(file):
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+
+
+def cut(file):
+    file.write_bytes(file.read_bytes()[:-7])
+
+
+def empty(file):
+    file.write_bytes(b"")
+
+
+def fill_with_garbage(file):
+    file.write_bytes(b'{"a": [1, 2')
+
+
+def remove(file):
+    file.unlink()
+
+
+def replace_by_directory(file):
+    file.unlink()
+    file.mkdir()
+
+
+@pytest.mark.parametrize("file", FILES)
+@pytest.mark.parametrize(
+    "damage", [flip_a_byte, cut, empty, fill_with_garbage, remove, replace_by_directory], ids=lambda damage: damage.__name__
+)
+def test_a_damaged_newest_is_passed_over_with_a_sentence_and_the_one_before_used(saved, file, damage):
+    directory, held = saved
+    damage(directory / "step-00000002" / file)
+    training = resumed(directory)
+    assert training.everything() == held[0]
+    (sentence,) = training.notes.sentences
+    assert sentence.startswith("passing over a damaged checkpoint: ")
+    assert "step-00000002" in sentence
+    assert file in sentence
+    assert "\n" not in sentence
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda content: content["state"].update(step=1),
+        lambda content: content["state"].pop("epochs"),
+        lambda content: content.pop("files"),
+        lambda content: content.pop("sha256"),
+        lambda content: content.clear(),
+    ],
+    ids=["number", "state", "files", "hash", "all"],
+)
+def test_a_state_that_is_json_but_not_what_was_written_is_passed_over(saved, change):
+    directory, held = saved
+    file = directory / "step-00000002" / "state.json"
+    content = json.loads(file.read_text())
+    change(content)
+    file.write_text(json.dumps(content))
+    training = resumed(directory)
+    assert training.everything() == held[0]
+    assert len(training.notes.sentences) == 1
+
+
+def test_where_all_are_damaged_training_starts_and_says_so(saved):
+    directory, _ = saved
+    for checkpoint in directory.iterdir():
+        flip_a_byte(checkpoint / "model.safetensors")
+    training = resumed(directory)
+    assert training.everything() == Training(directory).everything()
+    assert len(training.notes.sentences) == 2
+
+
+def test_a_checkpoint_of_another_model_is_refused(saved):
+    directory, _ = saved
+    training = Training(directory, width=5)
+    with pytest.raises(RunError, match="step-00000002 is of another model"):
+        training.restore()
+
+
+def test_two_are_kept_and_what_a_kill_left_behind_is_removed(tmp_path):
+    training = Training(tmp_path)
+    (tmp_path / "step-00000001.abcd.tmp").mkdir()
+    for _ in range(4):
+        training.make_step()
+        training.save()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["step-00000003", "step-00000004"]
+
+
+def test_an_unfinished_checkpoint_is_not_found(saved):
+    directory, held = saved
+    (directory / "step-00000002").rename(directory / "step-00000002.abcd.tmp")
+    assert resumed(directory).everything() == held[0]
+
+
+def test_the_same_step_is_saved_anew_even_where_it_was_damaged(saved):
+    directory, held = saved
+    flip_a_byte(directory / "step-00000002" / "model.safetensors")
+    training = resumed(directory)
+    training.make_step()
+    training.save()
+    again = resumed(directory)
+    assert (again.everything(), again.notes.sentences) == (held[1], [])
+    assert sorted(path.name for path in directory.iterdir()) == ["step-00000001", "step-00000002"]
