@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from numbers import Real
 from pathlib import Path
 from typing import Any, overload
 
@@ -83,8 +84,8 @@ class TextClassifier:
         """Classifies one text, several, or the rows of a DataFrame.
 
         Args:
-            texts: a text; a sequence or Series of texts; or a DataFrame. Missing and empty texts
-                are allowed.
+            texts: a text; a sequence, Series or Arrow array of texts; or a DataFrame. Missing and
+                empty texts are allowed.
             text_pairs: the second text or texts, where the model was trained on pairs.
             columns: for a DataFrame, which columns to read, as `text="review"` and
                 `text_pair="answer"`; the text is found by its name when not given.
@@ -96,13 +97,13 @@ class TextClassifier:
 
         Raises:
             DataError: the column of a DataFrame is not certain.
-            UsageError: there are not as many second texts as texts.
+            UsageError: there are not as many second texts as texts, or they are neither texts nor
+                a table; or the model judges pairs and single texts are given, or the reverse.
         """
-        if isinstance(texts, str):
-            return self._predict([texts], None if text_pairs is None else [text_pairs])[0]
         if is_frame(texts):
             return with_predictions(texts, self.predict_records(_read_frame(texts, columns)))
-        return self._predict(list(texts), None if text_pairs is None else list(text_pairs))
+        predictions = self._predict(_rows_of(texts, columns), _pairs_of(text_pairs))
+        return predictions[0] if isinstance(texts, str) else predictions
 
     def predict_proba(self, texts: Any, text_pairs: Any = None, **columns: str | None) -> FloatArray:
         """Probability of each class for each text.
@@ -114,13 +115,14 @@ class TextClassifier:
 
         Returns:
             shape (n, classes), columns as in `classes`; a row that cannot be used is all NaN.
+
+        Raises:
+            DataError, UsageError: as in `predict`.
         """
         if is_frame(texts):
             predictions = self.predict_records(_read_frame(texts, columns))
         else:
-            rows = [texts] if isinstance(texts, str) else list(texts)
-            pairs = [text_pairs] if isinstance(text_pairs, str) else text_pairs
-            predictions = self._predict(rows, None if pairs is None else list(pairs))
+            predictions = self._predict(_rows_of(texts, columns), _pairs_of(text_pairs))
         unusable = (float("nan"),) * len(self.classes)
         shape = (len(predictions), len(self.classes))
         return np.array([item.scores or unusable for item in predictions], dtype=np.float64).reshape(shape)
@@ -147,14 +149,16 @@ class TextClassifier:
             text_pair: the second text, where the model was trained on pairs.
 
         Raises:
-            UsageError: a text is empty.
+            UsageError: a text is empty or none, or the second one is missing or not wanted.
         """
         texts = [text] if text_pair is None else [text, text_pair]
-        if any(_reason(part) for part in texts):
-            raise UsageError("there is nothing to trace: the text is empty")
+        self._require_kind(pairs=text_pair is not None)
+        for reason in filter(None, map(_reason, texts)):
+            raise UsageError(f"there is nothing to trace: {reason}")
         return trace_prediction(self._saved, self._hardware, [normalize_text(part) for part in texts])
 
     def _predict(self, texts: list[Any], pairs: list[Any] | None, progress: Progress | None = None) -> list[Prediction]:
+        self._require_kind(pairs=pairs is not None)
         if pairs is not None and len(pairs) != len(texts):
             raise UsageError(f"there are {len(texts)} texts and {len(pairs)} second texts; give one for each")
         reasons = [_reason(text) for text in texts]
@@ -178,6 +182,14 @@ class TextClassifier:
         truncated = np.array([encoding.truncated_tokens > 0 for encoding in encodings])
         return predict_logits(self._saved.classifier, encodings, self._hardware, progress), truncated
 
+    def _require_kind(self, *, pairs: bool) -> None:
+        """Refuses single texts for a model of pairs, and the reverse: its answers would be worthless."""
+        if self._saved.facts.get("text_pairs", pairs) != pairs:
+            wanted = (
+                "single texts: leave the second one out" if pairs else "pairs of texts: give the second one (text_pair) too"
+            )
+            raise UsageError(f"this model judges {wanted}")
+
     def __repr__(self) -> str:
         more = ", ..." if len(self.classes) > 5 else ""
         return f"TextClassifier({len(self.classes)} classes: {', '.join(self.classes[:5])}{more})"
@@ -191,18 +203,36 @@ def _read_frame(frame: Any, columns: dict[str, str | None]) -> ReadResult:
     return read_frame(frame, settings, labelled=False)
 
 
+def _rows_of(texts: Any, columns: dict[str, str | None]) -> list[Any]:
+    """One entry a row: of a text, a sequence or an Arrow array."""
+    if columns:
+        raise UsageError(f"{min(columns)}= names a column of a DataFrame, and no DataFrame was given")
+    if isinstance(texts, str):
+        return [texts]
+    if isinstance(texts, bytes | Mapping) or hasattr(texts, "columns") or not isinstance(texts, Iterable):
+        raise UsageError(f"give a text, a list of texts or a pandas DataFrame, not {type(texts).__name__}")
+    return texts.to_pylist() if hasattr(texts, "to_pylist") else list(texts)
+
+
+def _pairs_of(text_pairs: Any) -> list[Any] | None:
+    return None if text_pairs is None else _rows_of(text_pairs, {})
+
+
 def _unusable(reason: str) -> Prediction:
     return Prediction(labels=(), scores=(), score=0.0, truncated=False, reason=reason)
 
 
 def _reason(text: object) -> str:
     """Why a text cannot be classified; empty where it can."""
-    if text is None or text != text:  # NaN, the missing value of data frames, differs from itself
-        return EMPTY_TEXT
     if not isinstance(text, str):
-        return NOT_A_TEXT
+        return EMPTY_TEXT if _is_missing(text) else NOT_A_TEXT
     try:
         text.encode()
     except UnicodeEncodeError:  # half of a surrogate pair: no tokenizer reads it
         return NOT_A_TEXT
     return "" if normalize_text(text) else EMPTY_TEXT
+
+
+def _is_missing(value: object) -> bool:
+    """None, NaN, and what pandas has for them, told by name so that pandas is not needed."""
+    return value is None or (isinstance(value, Real) and value != value) or type(value).__name__ in ("NAType", "NaTType")

@@ -18,6 +18,7 @@ from surefit.types import SINGLE_LABEL, Encoding, Prediction
 
 # Padding shown behind the text's tokens, so that the mask has something to hide.
 _PADDING_SHOWN = 2
+_CLASSES_IN_ORDER = 12
 
 
 def trace_prediction(saved: SavedClassifier, hardware: Hardware, texts: list[str]) -> PredictionTrace:
@@ -83,7 +84,7 @@ def _encoder(states: list[Tensor]) -> LayerTrace:
 
 
 def _head(saved: SavedClassifier, logits: NDArray[np.float32], width: int) -> LayerTrace:
-    rows = [(name, float(logit)) for name, logit in zip(saved.schema.id2label, logits, strict=True)]
+    rows = [(saved.schema.id2label[position], float(logits[position])) for position in _shown_order(logits)]
     note = f"{width} numbers of [CLS] in, {len(logits)} logits out"
     if saved.temperature != 1.0:
         note += f"; the fitted temperature {saved.temperature:g} is in them already"
@@ -93,9 +94,16 @@ def _head(saved: SavedClassifier, logits: NDArray[np.float32], width: int) -> La
 def _prediction(saved: SavedClassifier, prediction: Prediction) -> LayerTrace:
     thresholds = saved.rule.thresholds or (None,) * len(saved.schema)
     rule = "the largest" if saved.schema.problem_type == SINGLE_LABEL else 0.5
-    rows = [
-        (name, float(score), rule if threshold is None else float(threshold), "<- label" if name in prediction.labels else "")
-        for name, score, threshold in zip(saved.schema.id2label, prediction.scores, thresholds, strict=True)
-    ]
+    rows = []
+    for position in _shown_order(np.array(prediction.scores)):
+        name, threshold = saved.schema.id2label[position], thresholds[position]
+        mark = "<- label" if name in prediction.labels else ""
+        rows.append((name, prediction.scores[position], rule if threshold is None else float(threshold), mark))
     note = f"label: {prediction.label or 'none'}, probability {prediction.score:.4f}"
     return _layer("prediction", ("class", "probability", "threshold", ""), rows, note)
+
+
+def _shown_order(values: NDArray[Any]) -> list[int]:
+    """The classes in their order where they are few, else by falling value."""
+    order = range(len(values)) if len(values) <= _CLASSES_IN_ORDER else np.argsort(-values, kind="stable").tolist()
+    return list(order)

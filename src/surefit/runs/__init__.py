@@ -1,0 +1,1 @@
+"""Recipes: each composes the stages and reads from top to bottom."""

@@ -1,0 +1,65 @@
+"""Taking possession of a run directory without ever destroying what is not a run."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from pathlib import Path
+
+from surefit.artifacts import RunDirectory, read_json
+from surefit.errors import RunError
+
+# What a settings.json of SureFit's always has, and those of other programs hardly.
+_MARKS = {"schema_version", "settings", "base_model", "data", "versions", "machine"}
+
+
+def default_run_path(source: str) -> Path:
+    """`runs/NAME-TIME` for data of a name such as "reviews.csv"."""
+    stem = "".join(letter if letter.isalnum() or letter in "-_" else "-" for letter in Path(source).stem) or "data"
+    return Path("runs") / f"{stem}-{time.strftime('%Y%m%d-%H%M%S')}"
+
+
+def check_run(run: RunDirectory, *, resume: bool, overwrite: bool) -> None:
+    """Refuses a directory that is in the way, before any work is done.
+
+    Raises:
+        RunError: it exists and neither resume nor overwrite was asked for, or it is no run.
+    """
+    if resume and overwrite:
+        raise RunError("--resume and --overwrite exclude each other")
+    if run.path.exists() and not run.path.is_dir():
+        raise RunError(f"{run.path} is a file; name a directory with --run")
+    if not run.path.exists() or not any(run.path.iterdir()):
+        return
+    if not (run.settings.is_file() and read_json(run.settings).keys() >= _MARKS):
+        raise RunError(f"{run.path} exists and is not a run of SureFit; name another directory with --run")
+    if not resume and not overwrite:
+        raise RunError(f"{run.path} exists; go on with --resume, replace it with --overwrite, or name another with --run")
+
+
+def require_other_model(run: RunDirectory, model: str) -> None:
+    """Refuses to replace the very run whose model is trained on.
+
+    Args:
+        run: the run to be replaced.
+        model: the pretrained model, as `--model` names it.
+
+    Raises:
+        RunError: they are one.
+    """
+    if Path(model).expanduser().resolve() in (run.path.resolve(), run.model.resolve()):
+        raise RunError(f"--overwrite would destroy {run.path}, the run to train on from; name another directory with --run")
+
+
+def claim_run(run: RunDirectory, *, overwrite: bool) -> None:
+    """Creates the directory; with `overwrite`, the run that `check_run` found there is removed.
+
+    Only what belongs to a run is removed: anything else that was put beside it stays.
+    """
+    if overwrite:
+        for entry in run.entries:
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry)
+            else:
+                entry.unlink(missing_ok=True)
+    run.path.mkdir(parents=True, exist_ok=True)

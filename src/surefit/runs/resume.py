@@ -1,0 +1,76 @@
+"""Going on with a run: with its own settings, its own data and the choices it made by measuring."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from surefit.artifacts import RunDirectory, read_json
+from surefit.config import MachineSettings, Settings
+from surefit.errors import RunError
+from surefit.progress import Progress
+
+
+def resumed_settings(run: RunDirectory, options: Mapping[str, Any]) -> Settings:
+    """The settings that the run was begun with; those given again must agree with them.
+
+    Args:
+        run: the run to go on with.
+        options: settings given this time, by their flat names.
+
+    Raises:
+        RunError: a setting given now differs from the run's, or `settings.json` is damaged.
+        UsageError: a setting given now is unknown or out of range.
+    """
+    stored = flat_settings(_facts(run, "settings"))
+    given = flat_settings(Settings.from_options(options).to_dict())
+    for name in options:
+        if name in stored and stored[name] != given[name]:
+            flag = "--" + name.replace("_", "-")
+            before = f"without {flag}" if stored[name] is None else f"with {flag} {stored[name]}"
+            raise RunError(f"{run.path} was begun {before}, now {given[name]} is asked for; resume without {flag}")
+    return Settings.from_options(stored)
+
+
+def resumed_machine(run: RunDirectory, settings: MachineSettings) -> MachineSettings:
+    """The machine settings with the threads and the precision that the run chose when it began."""
+    chosen = _facts(run, "machine")
+    return dataclasses.replace(settings, **{name: chosen[name] for name in ("threads", "precision") if name in chosen})
+
+
+def require_same_run(run: RunDirectory, facts: Mapping[str, Any], progress: Progress) -> None:
+    """Makes sure that a resumed run goes on with what it began with.
+
+    Args:
+        run: the run to go on with.
+        facts: what `settings.json` would say today.
+        progress: told what keeps the result from being exactly that of an uninterrupted run.
+
+    Raises:
+        RunError: the data, the classes or the pretrained model are not those that the run began with.
+    """
+    stored = read_json(run.settings)
+    if stored.get("data") != facts["data"]:
+        raise RunError(f"the data have changed since the run {run.path} began; start a new run with --run")
+    if stored.get("base_model") != facts["base_model"]:
+        raise RunError(f"the model {facts['base_model']} is not the one that the run {run.path} began with")
+    changed = [key for name in ("versions", "machine") for key, value in facts[name].items() if stored[name].get(key) != value]
+    if changed:
+        progress.note(f"resuming will not be exact: {', '.join(changed)} changed since the run began")
+
+
+def flat_settings(nested: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of all groups under their own names."""
+    groups = {slot.name for slot in dataclasses.fields(Settings) if dataclasses.is_dataclass(slot.default)}
+    flat: dict[str, Any] = {}
+    for name, value in nested.items():
+        flat |= value if name in groups else {name: value}
+    return flat
+
+
+def _facts(run: RunDirectory, name: str) -> dict[str, Any]:
+    found = read_json(run.settings).get(name)
+    if not isinstance(found, dict):
+        raise RunError(f"{run.settings} has no {name!r}; it is damaged: start a new run with --run")
+    return found

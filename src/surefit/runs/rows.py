@@ -1,0 +1,288 @@
+"""From files or frames to clean, labelled, grouped and split rows, each stage recorded."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from surefit.config import Settings
+from surefit.data.clean import Targets, clean, drop_small_classes, encode_labels, label_schema, leave_out_classes
+from surefit.data.duplicates import Duplicates, exact_groups, find_duplicates, leaked_rows
+from surefit.data.read import ReadResult, read, read_frame
+from surefit.data.split import SPLIT_NAMES, SplitName, split, summarize
+from surefit.errors import DataError
+from surefit.progress import Progress
+from surefit.trace import STAGE_SENTENCES, PipelineRecorder, StageTrace
+from surefit.types import SINGLE_LABEL, Examples, Int64Array, LabelSchema, Rejected
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where the rows come from: paths, or frames with named columns.
+
+    Attributes:
+        data: rows to train on; validation and test rows are split from it unless given.
+        validation: rows to choose the best epoch by, used as given.
+        test: rows for the final figures, used as given.
+    """
+
+    data: Any
+    validation: Any = None
+    test: Any = None
+
+    @property
+    def given(self) -> tuple[SplitName, ...]:
+        """The splits that come from files of their own."""
+        return tuple(name for name in SPLIT_NAMES[1:] if getattr(self, name) is not None)
+
+    def of(self, name: SplitName) -> Any:
+        """The source of a split's rows."""
+        return getattr(self, name) if name in self.given else self.data
+
+
+def source_name(source: Any) -> str:
+    """What messages call a source."""
+    return Path(source).name if isinstance(source, str | Path) else "the data frame"
+
+
+@dataclass(frozen=True, eq=False)
+class SplitRows:
+    """The rows of one split.
+
+    Attributes:
+        examples: cleaned rows.
+        targets: class ids, shape (n,), or 0/1 for each class, shape (n, classes).
+        groups: rows with the same text share a number, shape (n,).
+    """
+
+    examples: Examples
+    targets: Targets
+    groups: Int64Array
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedRows:
+    """All that the stages before tokenisation made.
+
+    Attributes:
+        schema: the classes.
+        splits: train, validation and test.
+        reading: what was read from the training data.
+        raw: the training data's rows and those of given files as read, by the split's source.
+        rejected: rows of all sources not used, with the name of their source.
+        left_out: those of the training data.
+        duplicates: of the training data.
+        audited: cleaned rows of the training data, all splits.
+        texts_changed: rows of the training data whose text was changed by normalisation.
+        leaks: rows of given files whose text also stands in the training rows.
+    """
+
+    schema: LabelSchema
+    splits: dict[SplitName, SplitRows]
+    reading: ReadResult
+    raw: dict[SplitName, Examples]
+    rejected: tuple[tuple[str, Rejected], ...]
+    left_out: tuple[Rejected, ...]
+    duplicates: Duplicates
+    audited: Examples
+    texts_changed: int
+    leaks: int
+
+
+@dataclass
+class _Part:
+    """One source on its way: what was read of it, and what is left."""
+
+    name: str
+    reading: ReadResult
+    examples: Examples
+    texts_changed: int = 0
+    rejected: list[Rejected] = field(default_factory=list)
+
+
+def prepare_rows(
+    sources: Sources, settings: Settings, schema: LabelSchema | None, recorder: PipelineRecorder, progress: Progress
+) -> PreparedRows:
+    """Reads, cleans, labels, groups and splits.
+
+    Args:
+        sources: where the rows come from.
+        settings: how.
+        schema: the classes, where an earlier run has fixed them; else they are taken from the data.
+        recorder: told what each stage did.
+        progress: told which stage is under way.
+
+    Raises:
+        DataError: a source cannot be read, or its rows cannot be used.
+    """
+    parts = _read(sources, settings, recorder, progress)
+    _clean(parts, settings, recorder, progress)
+    schema, targets = _label(parts, schema, recorder)
+    main = parts["train"]
+    groups, duplicates = _group(parts, targets, recorder)
+    start, given = time.perf_counter(), sources.given
+    dealt = split(targets["train"], groups["train"], settings.split, settings.seed, schema, given=given, where=main.name)
+    splits: dict[SplitName, SplitRows] = {}
+    for name in SPLIT_NAMES:
+        source: SplitName = name if name in given else "train"
+        rows = np.arange(len(parts[source].examples)) if name in given else dealt.rows(name)
+        splits[name] = SplitRows(parts[source].examples.take(rows), targets[source][rows], groups[source][rows])
+    _require_every_class(splits, schema, main.name)
+    leaks = sum(int(leaked_rows(splits[name].examples, splits["train"].examples).sum()) for name in given)
+    _record_split(splits, schema, leaks, recorder, start)
+    return PreparedRows(
+        schema=schema,
+        splits=splits,
+        reading=main.reading,
+        raw={name: parts[name if name in given else "train"].reading.examples for name in SPLIT_NAMES},
+        rejected=tuple((part.name, rejected) for part in parts.values() for rejected in part.rejected),
+        left_out=tuple(main.rejected),
+        duplicates=duplicates,
+        audited=main.examples,
+        texts_changed=main.texts_changed,
+        leaks=leaks,
+    )
+
+
+def read_source(source: Any, settings: Settings) -> ReadResult:
+    """Reads labelled rows from a path or a frame.
+
+    Raises:
+        DataError: it cannot be read, or no row of it can be used.
+    """
+    if isinstance(source, str | Path):
+        return read(Path(source), settings.read)
+    return read_frame(source, settings.read)
+
+
+def _read(sources: Sources, settings: Settings, recorder: PipelineRecorder, progress: Progress) -> dict[SplitName, _Part]:
+    start = time.perf_counter()
+    parts: dict[SplitName, _Part] = {}
+    for name in ("train", *sources.given):
+        progress.begin(f"read {source_name(sources.of(name))}", 0)
+        reading = read_source(sources.of(name), settings)
+        parts[name] = _Part(source_name(sources.of(name)), reading, reading.examples, rejected=list(reading.rejected))
+    progress.end()
+    notes = []
+    for part in parts.values():
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in part.reading.rejected_by_reason().items())
+        left = f", {len(part.rejected):,} rejected ({reasons})" if part.rejected else ""
+        notes.append(f"{part.name}: {part.reading.records:,} records{left}")
+    _record(
+        recorder, "read", parts, [part.reading.records for part in parts.values()], parts["train"].reading.columns, notes, start
+    )
+    return parts
+
+
+def _clean(parts: dict[SplitName, _Part], settings: Settings, recorder: PipelineRecorder, progress: Progress) -> None:
+    start = time.perf_counter()
+    progress.begin("clean", 0)
+    rows_in = [len(part.examples) for part in parts.values()]
+    for part in parts.values():
+        cleaned = clean(part.examples)
+        part.examples, part.texts_changed = cleaned.examples, cleaned.texts_changed
+    notes = [f"{sum(part.texts_changed for part in parts.values()):,} texts changed"]
+    minimum = settings.split.min_rows_per_class
+    if minimum is not None:
+        kept = drop_small_classes(parts["train"].examples, minimum)
+        if len(kept.examples) == 0:
+            raise DataError(f"no class of {parts['train'].name} has {minimum} rows; lower --min-rows-per-class")
+        for name, part in parts.items():
+            of_part = kept if name == "train" else leave_out_classes(part.examples, kept.left_out)
+            part.examples = of_part.examples
+            part.rejected.extend(of_part.rejected)
+            if len(part.examples) == 0:
+                raise DataError(f"{part.name} has no row of a class that is left; lower --min-rows-per-class")
+        if kept.left_out:
+            notes.append(f"{len(kept.left_out)} classes with fewer than {minimum} rows left out")
+    progress.end()
+    _record(recorder, "clean", parts, rows_in, parts["train"].examples.columns, notes, start)
+
+
+def _label(
+    parts: dict[SplitName, _Part], schema: LabelSchema | None, recorder: PipelineRecorder
+) -> tuple[LabelSchema, dict[SplitName, Targets]]:
+    start = time.perf_counter()
+    main = parts["train"]
+    schema = schema or label_schema(main.examples, SINGLE_LABEL, main.name)
+    targets = {name: encode_labels(part.examples, schema, part.name) for name, part in parts.items()}
+    shown = ", ".join(f"{name} = {number}" for number, name in enumerate(schema.id2label[:5]))
+    more = f" and {len(schema) - 5} more" if len(schema) > 5 else ""
+    rows_in = [len(part.examples) for part in parts.values()]
+    _record(recorder, "labels", parts, rows_in, main.examples.columns, [f"{shown}{more}"], start, extra=("class id",))
+    return schema, targets
+
+
+def _group(
+    parts: dict[SplitName, _Part], targets: dict[SplitName, Targets], recorder: PipelineRecorder
+) -> tuple[dict[SplitName, Int64Array], Duplicates]:
+    """Groups over all sources together, so that the same text has the same number everywhere."""
+    start = time.perf_counter()
+    main = parts["train"].examples
+    texts = pa.concat_arrays([part.examples.texts for part in parts.values()])
+    pairs = None
+    if main.text_pairs is not None:
+        pairs = pa.concat_arrays([part.examples.text_pairs for part in parts.values()])
+    numbers = exact_groups(texts, pairs)
+    ends = np.cumsum([len(part.examples) for part in parts.values()])[:-1]
+    groups = dict(zip(parts, np.split(numbers, ends), strict=True))
+    duplicates = find_duplicates(groups["train"], targets["train"])
+    notes = [f"{duplicates.groups:,} texts stand more than once ({duplicates.rows:,} rows)"]
+    if duplicates.conflicting_groups:
+        notes.append(f"{duplicates.conflicting_groups:,} of them under different labels")
+    columns = (*main.columns, "class id")
+    rows_in = [len(part.examples) for part in parts.values()]
+    _record(recorder, "duplicates", parts, rows_in, columns, notes, start, extra=("class id", "group"))
+    return groups, duplicates
+
+
+def _require_every_class(splits: dict[SplitName, SplitRows], schema: LabelSchema, where: str) -> None:
+    """Every class must have rows to learn from; validation and test files are used as they are."""
+    trained = np.bincount(splits["train"].targets, minlength=len(schema))
+    if (trained == 0).any():
+        missing = schema.id2label[int(np.argmin(trained))]
+        raise DataError(f"class {missing!r} has no row to train on in {where}; add rows of it")
+
+
+def _record_split(
+    splits: dict[SplitName, SplitRows], schema: LabelSchema, leaks: int, recorder: PipelineRecorder, start: float
+) -> None:
+    notes = []
+    for summary in summarize({name: part.targets for name, part in splits.items()}, schema):
+        largest = np.argsort(summary.class_shares)[::-1][:3]
+        shares = ", ".join(f"{schema.id2label[number]} {summary.class_shares[number]:.1%}" for number in largest)
+        more = ", ..." if len(schema) > 3 else ""
+        notes.append(f"{summary.name} {summary.rows:,} rows ({summary.share:.1%}): {shares}{more}")
+    if leaks:
+        notes.append(f"WARNING: {leaks:,} rows of the given files repeat a training text")
+    rows = sum(len(part.examples) for part in splits.values())
+    columns = (*splits["train"].examples.columns, "class id", "group")
+    seconds = time.perf_counter() - start
+    recorder.add(
+        StageTrace("split", STAGE_SENTENCES["split"], rows, columns, rows, (*columns, "split"), tuple(notes), seconds=seconds)
+    )
+
+
+def _record(
+    recorder: PipelineRecorder,
+    stage: str,
+    parts: dict[SplitName, _Part],
+    rows_in: list[int],
+    columns_in: tuple[str, ...],
+    notes: list[str],
+    start: float,
+    extra: tuple[str, ...] = (),
+) -> None:
+    rows_out = sum(len(part.examples) for part in parts.values())
+    columns_out = (*parts["train"].examples.columns, *extra)
+    seconds = time.perf_counter() - start
+    recorder.add(
+        StageTrace(
+            stage, STAGE_SENTENCES[stage], sum(rows_in), columns_in, rows_out, columns_out, tuple(notes), seconds=seconds
+        )
+    )

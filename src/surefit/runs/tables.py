@@ -1,0 +1,130 @@
+"""What metrics, audits and predictions say, as tables to be drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from surefit.trace import Table
+
+if TYPE_CHECKING:  # an audit's tables need no torch
+    from surefit.data.audit import Audit
+    from surefit.runs.predict import PredictedRows
+
+_CLASSES_SHOWN = 30
+_CONFUSION_CLASSES = 12
+_CONFUSED_PAIRS = 8
+
+
+def evaluation_tables(metrics: Mapping[str, Any]) -> tuple[Table, ...]:
+    """Figures by class, confusion matrix and baselines of a run's test rows."""
+    return (*figures_tables(metrics["test"], "Evaluation on the test rows, which the model never saw"), _baselines(metrics))
+
+
+def figures_tables(result: Mapping[str, Any], title: str) -> tuple[Table, ...]:
+    """Figures by class and confusion matrix.
+
+    Args:
+        result: as in `metrics.json`.
+        title: what was judged on what.
+    """
+    return _per_class(result, title), _confusion(result)
+
+
+def _per_class(result: Mapping[str, Any], title: str) -> Table:
+    classes = list(result["per_class"].items())
+    shown = sorted(classes, key=lambda item: item[1]["f1"])[:_CLASSES_SHOWN] if len(classes) > _CLASSES_SHOWN else classes
+    rows = [(name, *_three(figures), f"{figures['support']:,}") for name, figures in shown]
+    rows += [(f"{kind} average", *_three(result[kind]), f"{result['n']:,}") for kind in ("macro", "weighted")]
+    note = f"accuracy {result['accuracy']:.2%} on {result['n']:,} rows"
+    if len(classes) > len(shown):
+        note += f"; the {len(shown)} classes with the lowest F1 of {len(classes)} are shown, metrics.json has all"
+    return Table(title, ("class", "precision", "recall", "F1", "rows"), tuple(rows), note)
+
+
+def _three(figures: Mapping[str, float]) -> tuple[str, str, str]:
+    return f"{figures['precision']:.4f}", f"{figures['recall']:.4f}", f"{figures['f1']:.4f}"
+
+
+def _confusion(result: Mapping[str, Any]) -> Table:
+    names, matrix = list(result["per_class"]), result["confusion_matrix"]
+    if len(names) <= _CONFUSION_CLASSES:
+        rows = tuple((name, *(f"{count:,}" for count in row)) for name, row in zip(names, matrix, strict=True))
+        return Table("Confusion matrix: rows are the truth, columns the predictions", ("truth", *names), rows)
+    wrong = [
+        (matrix[i][j], names[i], names[j]) for i in range(len(names)) for j in range(len(names)) if i != j and matrix[i][j]
+    ]
+    worst = sorted(wrong, key=lambda entry: -entry[0])[:_CONFUSED_PAIRS]
+    note = f"{sum(entry[0] for entry in wrong):,} mistakes in all; metrics.json has the whole matrix"
+    return Table(
+        "The classes most often taken for others",
+        ("truth", "predicted", "rows"),
+        tuple((truth, predicted, f"{count:,}") for count, truth, predicted in worst),
+        note,
+    )
+
+
+def _baselines(metrics: Mapping[str, Any]) -> Table:
+    rows = [("BERT, fine-tuned", f"{metrics['test']['accuracy']:.2%}", f"{metrics['test']['macro']['f1']:.4f}", "")]
+    rows += [
+        (entry["name"], f"{entry['accuracy']:.2%}", f"{entry['macro']['f1']:.4f}", entry["comparison"]["sentence"])
+        for entry in metrics["baselines"].values()
+    ]
+    return Table("Is BERT worth it? Simpler models on the same split", ("model", "accuracy", "macro F1", ""), tuple(rows))
+
+
+def audit_tables(audit: Audit, rejected: Path | None) -> tuple[Table, ...]:
+    """The account of a file's rows.
+
+    Args:
+        audit: what was found.
+        rejected: where the rejected rows were written, if anywhere.
+    """
+    repeated, conflicting = audit.duplicates, audit.conflicting_labels
+    account = [("records in the file", f"{audit.records:,}"), ("used", f"{audit.used:,}")]
+    account += [("rejected", f"{audit.rejected:,}")]
+    account += [(f"  {reason}", f"{count:,}") for reason, count in audit.rejected_by_reason.items()]
+    account += [
+        ("texts changed by normalisation", f"{audit.texts_changed:,}"),
+        ("rows whose text stands more than once", f"{repeated.rows:,} (of {repeated.groups:,} texts)"),
+        (
+            "  of them under different labels",
+            f"{conflicting.rows:,} (of {conflicting.groups:,} texts)",
+        ),
+    ]
+    note = ""
+    if audit.rejected:
+        note = f"each is in {rejected} with line and reason" if rejected else "--rejected FILE writes each with line and reason"
+    shown = audit.classes[:_CLASSES_SHOWN]
+    classes = [(of.label, f"{of.rows:,}", f"{of.share:.1%}") for of in shown]
+    return (
+        Table(f"Rows ({audit.file_format})", ("what", "rows"), tuple(account), note),
+        Table(f"{len(audit.classes)} classes", ("class", "rows", "share"), tuple(classes), _class_note(audit, len(shown))),
+        _lengths(audit),
+    )
+
+
+def _class_note(audit: Audit, shown: int) -> str:
+    notes = [f"the largest class has {audit.imbalance_ratio:.1f} times the rows of the smallest"]
+    if len(audit.classes) > shown:
+        notes.append(f"the {shown} largest are shown")
+    notes += [f"alike but for case or spaces: {', '.join(group)}" for group in audit.similar_class_names]
+    return "; ".join(notes)
+
+
+def _lengths(audit: Audit) -> Table:
+    rows = [
+        (unit, f"{of.min:,}", f"{of.median:,.0f}", f"{of.mean:,.1f}", f"{of.percentile_95:,.0f}", f"{of.max:,}")
+        for unit, of in audit.lengths.items()
+    ]
+    return Table("Lengths of the texts", ("unit", "shortest", "median", "mean", "95th percentile", "longest"), tuple(rows))
+
+
+def prediction_table(predicted: PredictedRows) -> Table:
+    """Predictions for the terminal."""
+    rows: Sequence[tuple[str, ...]] = [
+        (text, said.label or f"({said.reason})", f"{said.score:.4f}" if said.labels else "", "yes" if said.truncated else "")
+        for text, said in zip(predicted.rows.texts, predicted.predictions, strict=True)
+    ]
+    return Table("Predictions", ("text", "label", "probability", "truncated"), tuple(rows))

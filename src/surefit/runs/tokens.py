@@ -1,0 +1,83 @@
+"""The rows of all splits as token ids, recorded."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from surefit.data.split import SplitName
+from surefit.progress import Progress
+from surefit.runs.rows import PreparedRows
+from surefit.text.packing import lengths_of
+from surefit.text.tokenizer import TextTokenizer
+from surefit.trace import STAGE_SENTENCES, PipelineRecorder, StageTrace
+from surefit.types import Encoding, Examples
+
+_CHUNK_ROWS = 4096
+_COLUMNS = ("input_ids", "token_type_ids", "truncated_tokens")
+
+
+@dataclass(frozen=True, eq=False)
+class EncodedRows:
+    """The encodings of each split, and how much was cut.
+
+    Attributes:
+        splits: one encoding a row.
+        truncated_rows: rows that lost tokens.
+        truncated_tokens: tokens that were lost.
+    """
+
+    splits: dict[SplitName, tuple[Encoding, ...]]
+    truncated_rows: int
+    truncated_tokens: int
+
+
+def encode_examples(examples: Examples, tokenizer: TextTokenizer, progress: Progress) -> tuple[Encoding, ...]:
+    """Tokenises rows in chunks, so that progress can be seen."""
+    encodings: list[Encoding] = []
+    for start in range(0, len(examples), _CHUNK_ROWS):
+        texts = examples.texts.slice(start, _CHUNK_ROWS).to_pylist()
+        pairs = None if examples.text_pairs is None else examples.text_pairs.slice(start, _CHUNK_ROWS).to_pylist()
+        encodings.extend(tokenizer.encode(texts, pairs))
+        progress.advance(len(texts))
+    return tuple(encodings)
+
+
+def encode_rows(
+    rows: PreparedRows, tokenizer: TextTokenizer, batch_size: int, recorder: PipelineRecorder, progress: Progress
+) -> EncodedRows:
+    """Tokenises every split and records the stages "tokenise" and "pack"."""
+    start = time.perf_counter()
+    total = sum(len(part.examples) for part in rows.splits.values())
+    progress.begin("tokenise", total)
+    splits = {name: encode_examples(part.examples, tokenizer, progress) for name, part in rows.splits.items()}
+    progress.end()
+    cut = [encoding.truncated_tokens for part in splits.values() for encoding in part if encoding.truncated_tokens]
+    lengths = np.concatenate([lengths_of(part) for part in splits.values()])
+    notes = [f"{lengths.sum():,} tokens, {np.median(lengths):.0f} in the median row, {lengths.max():,} in the longest"]
+    if cut:
+        notes.append(f"{len(cut):,} rows lost {sum(cut):,} tokens at --max-length {tokenizer.max_length}")
+    else:
+        notes.append(f"no row is cut at --max-length {tokenizer.max_length}")
+    seconds = time.perf_counter() - start
+    columns = (*rows.splits["train"].examples.columns, "class id", "group", "split")
+    does = STAGE_SENTENCES["tokenise"]
+    recorder.add(StageTrace("tokenise", does, total, columns, total, _COLUMNS, tuple(notes), seconds=seconds))
+    recorder.add(_packing(splits["train"], batch_size))
+    return EncodedRows(splits, len(cut), sum(cut))
+
+
+def _packing(encodings: tuple[Encoding, ...], batch_size: int) -> StageTrace:
+    """What packing makes of the training rows, and what padding them would have cost."""
+    lengths = lengths_of(encodings)
+    tokens = int(lengths.sum())
+    padded = 128 * len(lengths)
+    saved = 1 - tokens / padded if padded > tokens else 0.0
+    batches = -(-len(lengths) // batch_size)
+    notes = [f"{batches:,} batches of up to {batch_size} rows an epoch"]
+    if saved:
+        notes.append(f"{saved:.0%} fewer tokens than rows padded to 128")
+    columns = ("input_ids", "token_type_ids", "position_ids")
+    return StageTrace("pack", STAGE_SENTENCES["pack"], len(lengths), _COLUMNS, tokens, columns, tuple(notes))

@@ -1,0 +1,122 @@
+"""The files of a run, except the saved model and the checkpoints."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from surefit.artifacts import RunDirectory, atomic_writer, write_csv, write_json
+from surefit.data.audit import Audit
+from surefit.progress import Progress, StepRecord
+from surefit.runs.results import Judged
+from surefit.runs.rows import PreparedRows
+from surefit.trace import EpochTrace, RunTrace
+from surefit.types import SINGLE_LABEL
+
+
+class TrainingLog(Progress):
+    """Writes each step and each epoch to `training_log.jsonl` and passes all on to who watches.
+
+    Args:
+        run: the run. A log that is there already is gone on with: what it says of steps that are
+            made again is dropped.
+        watcher: told everything too.
+    """
+
+    def __init__(self, run: RunDirectory, watcher: Progress) -> None:
+        self._path = run.training_log
+        self._watcher = watcher
+        self._begun = False
+
+    def begin(self, what: str, total: int) -> None:
+        self._watcher.begin(what, total)
+
+    def advance(self, done: int) -> None:
+        self._watcher.advance(done)
+
+    def end(self) -> None:
+        self._watcher.end()
+
+    def note(self, sentence: str) -> None:
+        self._watcher.note(sentence)
+
+    def step(self, record: StepRecord, total_steps: int) -> None:
+        if not self._begun:
+            self._drop_from(record)
+            self._begun = True
+        self._append(record.to_dict())
+        self._watcher.step(record, total_steps)
+
+    def epoch(self, epoch: EpochTrace) -> None:
+        self._append({"event": "evaluation"} | asdict(epoch))
+        self._watcher.epoch(epoch)
+
+    def _append(self, entry: dict[str, Any]) -> None:
+        with open(self._path, "a", encoding="utf-8") as file:
+            file.write(json.dumps(entry, allow_nan=False) + "\n")
+
+    def _drop_from(self, record: StepRecord) -> None:
+        if not self._path.exists():
+            return
+        kept = []
+        for line in self._path.read_text(encoding="utf-8").splitlines():
+            try:
+                entry = json.loads(line)
+            except json.JSONDecodeError:
+                continue  # the last line of a process that was killed
+            before = entry["step"] < record.step if entry["event"] == "step" else entry["epoch"] < record.epoch
+            if before:
+                kept.append(line + "\n")
+        with atomic_writer(self._path) as file:
+            file.writelines(kept)
+
+
+def write_preparation(run: RunDirectory, rows: PreparedRows, audit: Audit) -> None:
+    """Writes what is known of the data before training: audit, rejected rows, splits."""
+    write_json(run.audit, audit.to_dict())
+    write_csv(
+        run.rejected,
+        ("file", "record", "line", "id", "reason"),
+        ((name, item.record, item.line, item.id, item.reason) for name, item in rows.rejected),
+    )
+    write_csv(run.splits, ("id", "split", "group"), _split_rows(rows))
+
+
+def _split_rows(rows: PreparedRows) -> Iterator[tuple[str, str, int]]:
+    """Row id, split, duplicate group; each file's rows in the file's order."""
+    entries: list[tuple[tuple[int, int], str, str, int]] = []
+    for file_number, (name, part) in enumerate(rows.splits.items()):
+        own_file = rows.raw[name] is not rows.raw["train"]
+        order = [(file_number if own_file else 0, record) for record in part.examples.records.tolist()]
+        entries.extend(zip(order, part.examples.ids.to_pylist(), [name] * len(order), part.groups.tolist(), strict=True))
+    for _, row_id, split, group in sorted(entries):
+        yield row_id, split, group
+
+
+def write_results(run: RunDirectory, metrics: dict[str, Any], trace: RunTrace, rows: PreparedRows, judged: Judged) -> None:
+    """Writes what is known at the end; `metrics.json` comes last, as the sign that the run is complete."""
+    write_json(run.trace, trace.to_dict())
+    names = rows.schema.id2label
+    write_csv(
+        run.predictions,
+        ("id", "label", "prediction", *(f"probability_{name}" for name in names)),
+        _prediction_rows(rows, judged),
+    )
+    write_json(run.metrics, metrics)
+
+
+def _prediction_rows(rows: PreparedRows, judged: Judged) -> Iterator[tuple[object, ...]]:
+    test = rows.splits["test"]
+    names = rows.schema.id2label
+    for row, row_id in enumerate(test.examples.ids.to_pylist()):
+        truth = _joined(test.targets[row], names, rows.schema.problem_type == SINGLE_LABEL)
+        predicted = _joined(judged.predicted[row], names, rows.schema.problem_type == SINGLE_LABEL)
+        yield row_id, truth, predicted, *(float(probability) for probability in judged.probabilities[row])
+
+
+def _joined(target: Any, names: tuple[str, ...], single: bool) -> str:
+    return names[int(target)] if single else "|".join(names[position] for position in np.flatnonzero(target))

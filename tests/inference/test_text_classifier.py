@@ -1,0 +1,231 @@
+"""A saved classifier in Python, with every form of rows in and out."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from learnable_rows import LEARNING, learnable_rows, read_table
+from surefit.config import ReadSettings
+from surefit.data.read import read
+from surefit.errors import DataError, ModelError, UsageError
+from surefit.inference.classifier import EMPTY_TEXT, NOT_A_TEXT, load
+from surefit.runs.train import train
+from surefit.types import Prediction
+
+TEXTS = [text for text, _ in learnable_rows(12, seed=5)]
+NO_TEXTS = [
+    (None, EMPTY_TEXT),
+    (float("nan"), EMPTY_TEXT),
+    (np.float32("nan"), EMPTY_TEXT),
+    (pd.NA, EMPTY_TEXT),
+    (pd.NaT, EMPTY_TEXT),
+    ("", EMPTY_TEXT),
+    (" \u200b\t", EMPTY_TEXT),
+    ("\ud800", NOT_A_TEXT),
+    (3, NOT_A_TEXT),
+    (0.5, NOT_A_TEXT),
+    (b"good", NOT_A_TEXT),
+    (["good"], NOT_A_TEXT),
+    (np.array([1, 2]), NOT_A_TEXT),
+]
+
+
+@pytest.fixture(scope="module")
+def model(trained_run):
+    return trained_run.load(precision="fp32", threads=1)
+
+
+@pytest.fixture(scope="module")
+def pairs_model(tiny_bert, tmp_path_factory):
+    """A model that judges pairs of texts, with the sigmoid head."""
+    rows = learnable_rows(60)
+    frame = pd.DataFrame(
+        {"question": [text[:9] for text, _ in rows], "answer": [text for text, _ in rows], "y": [y for _, y in rows]}
+    )
+    run = tmp_path_factory.mktemp("runs") / "pairs"
+    options = LEARNING | {"epochs": 1, "head": "sigmoid"}
+    trained = train(frame, run, model=tiny_bert, text="question", text_pair="answer", label="y", **options)
+    return trained.load(precision="fp32", threads=1)
+
+
+def close(first, second):
+    assert [(row.labels, row.truncated, row.reason) for row in first] == [
+        (row.labels, row.truncated, row.reason) for row in second
+    ]
+    np.testing.assert_allclose([row.scores for row in first], [row.scores for row in second], atol=1e-6)
+
+
+def test_it_has_learned_what_good_and_bad_are(model):
+    assert [said.label for said in model.predict(["a great happy film", "the worst awful story"])] == ["good", "bad"]
+
+
+def test_one_text_is_one_prediction(model):
+    said = model.predict("a great film")
+    assert isinstance(said, Prediction)
+    assert model.classes == model.schema.id2label == ("bad", "good")
+    assert said.score == max(said.scores) == said.scores[model.classes.index(said.label)]
+    assert sum(said.scores) == pytest.approx(1.0, abs=1e-12)
+
+
+def test_rows_alone_are_as_in_the_batch_and_in_their_order(model):
+    together = model.predict(TEXTS)
+    close(together, [model.predict(text) for text in TEXTS])
+    close(together, model.predict(TEXTS[::-1])[::-1])
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        tuple,
+        iter,
+        np.array,
+        pd.Series,
+        pa.array,
+        lambda texts: pd.Series(texts, index=range(50, 62)),
+        lambda texts: pa.chunked_array([texts]),
+    ],
+    ids=["tuple", "iterator", "numpy", "pandas", "arrow", "other-index", "arrow-chunks"],
+)
+def test_any_sequence_of_texts_is_taken(model, given):
+    close(model.predict(given(TEXTS)), model.predict(TEXTS))
+    np.testing.assert_allclose(model.predict_proba(given(TEXTS)), model.predict_proba(TEXTS), atol=1e-6)
+
+
+@pytest.mark.parametrize(("row", "reason"), NO_TEXTS, ids=lambda value: repr(value)[:20])
+def test_a_row_that_is_no_text_has_an_empty_label_and_the_reason(model, row, reason):
+    before, unusable, after = model.predict(["good", row, "bad"])
+    assert unusable == Prediction(labels=(), scores=(), score=0.0, truncated=False, reason=reason)
+    assert unusable.label == ""
+    close([before, after], model.predict(["good", "bad"]))
+
+
+def test_rows_that_are_all_unusable_and_none_at_all(model):
+    assert [said.reason for said in model.predict([row for row, _ in NO_TEXTS])] == [reason for _, reason in NO_TEXTS]
+    assert model.predict([]) == []
+    assert model.predict_proba([]).shape == (0, 2)
+
+
+def test_probabilities_are_an_array_with_nan_where_there_is_no_text(model):
+    found = model.predict_proba(["good", None, "bad", ""])
+    assert (found.shape, found.dtype) == ((4, 2), np.float64)
+    assert np.isnan(found).all(axis=1).tolist() == [False, True, False, True]
+    np.testing.assert_allclose(found[[0, 2]], [said.scores for said in model.predict(["good", "bad"])], atol=1e-6)
+    assert model.predict_proba("good").shape == (1, 2)
+
+
+def test_a_series_with_missing_values_of_pandas(model):
+    assert [said.reason for said in model.predict(pd.Series(["good", None], dtype="string"))] == ["", EMPTY_TEXT]
+
+
+def test_a_frame_comes_back_with_columns_added(model):
+    frame = pd.DataFrame({"n": [1, 2, 3], "review": ["a great film", None, "awful"]}, index=[7, 7, 9])
+    copy = frame.copy()
+    found = model.predict(frame, text="review")
+    pd.testing.assert_frame_equal(frame, copy)
+    pd.testing.assert_frame_equal(found[["n", "review"]], frame)
+    assert found.columns.tolist() == ["n", "review", "prediction", "probability", "truncated", "reason"]
+    said = model.predict(["a great film", None, "awful"])
+    assert found.prediction.tolist() == [row.label for row in said]
+    assert found.reason.tolist() == ["", EMPTY_TEXT, ""]
+    np.testing.assert_allclose(found.probability, [row.score for row in said], atol=1e-6)
+
+
+def test_probabilities_of_a_frame(model):
+    frame = pd.DataFrame({"review": ["a great film", None]})
+    found = model.predict_proba(frame, text="review")
+    np.testing.assert_allclose(found, model.predict_proba(["a great film", None]), atol=1e-6)
+
+
+def test_every_record_of_a_file_has_a_prediction_in_the_file_s_order(model, learnable_csv):
+    reading = read(learnable_csv, ReadSettings(), labelled=False)
+    found = model.predict_records(reading)
+    rows = read_table(learnable_csv)
+    assert len(found) == len(rows) == 170
+    assert [said.reason for said in found[-2:]] == [EMPTY_TEXT, ""]
+    close(found[:3], model.predict([row["text"] for row in rows[:3]]))
+
+
+def test_a_long_text_is_cut_and_says_so(model):
+    assert [said.truncated for said in model.predict(["good " * 500, "good"])] == [True, False]
+    assert model.max_length == 128
+
+
+def test_texts_are_normalised_as_in_training(model):
+    first, second = model.predict(["a\u200b great\u00a0 film", "a great film"])
+    assert first.scores == pytest.approx(second.scores, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    "rows", [None, 3, b"good", {"text": ["good"]}, pa.table({"text": ["good"]})], ids=lambda rows: type(rows).__name__
+)
+def test_what_is_no_rows_is_a_sentence(model, rows):
+    with pytest.raises(UsageError, match="give a text, a list of texts or a pandas DataFrame, not "):
+        model.predict(rows)
+    with pytest.raises(UsageError, match="give a text, a list of texts or a pandas DataFrame, not "):
+        model.predict_proba(rows)
+
+
+def test_a_frame_whose_text_is_not_certain_is_a_sentence(model):
+    with pytest.raises(DataError, match="no column is certain to be the text"):
+        model.predict(pd.DataFrame({"a": ["x"], "b": ["y"]}))
+
+
+def test_names_of_columns_go_with_a_frame(model):
+    with pytest.raises(UsageError, match="text= names a column of a DataFrame"):
+        model.predict(["good"], text="review")
+    with pytest.raises(UsageError, match="not label="):
+        model.predict(pd.DataFrame({"text": ["good"]}), label="y")
+
+
+def test_pairs_are_judged_with_the_sigmoid_head(pairs_model):
+    one = pairs_model.predict("is it", "a great film")
+    (same,) = pairs_model.predict(["is it"], ["a great film"])
+    frame = pairs_model.predict(pd.DataFrame({"q": ["is it"], "a": ["a great film"]}), text="q", text_pair="a")
+    assert one.scores == pytest.approx(same.scores, abs=1e-6)
+    assert frame.probability[0] == pytest.approx(one.score, abs=1e-6)
+    assert sum(one.scores) == pytest.approx(1.0)
+    assert pairs_model.predict("is it", "the worst").scores != one.scores
+
+
+def test_a_pair_with_one_empty_text_is_unusable(pairs_model):
+    found = pairs_model.predict(["is it", "", "is it"], [None, "good", "good"])
+    assert [said.reason for said in found] == [EMPTY_TEXT, EMPTY_TEXT, ""]
+
+
+def test_as_many_second_texts_as_texts(pairs_model):
+    with pytest.raises(UsageError, match="there are 2 texts and 1 second texts"):
+        pairs_model.predict(["a", "b"], ["c"])
+
+
+def test_a_model_of_pairs_takes_no_single_texts_and_the_reverse(pairs_model, model):
+    with pytest.raises(UsageError, match="this model judges pairs of texts"):
+        pairs_model.predict(["good"])
+    with pytest.raises(UsageError, match="this model judges pairs of texts"):
+        pairs_model.trace("good")
+    with pytest.raises(UsageError, match="this model judges single texts"):
+        model.predict(["good"], ["bad"])
+
+
+def test_loading_what_is_no_model_is_a_sentence(tmp_path):
+    with pytest.raises(ModelError, match="holds no saved model"):
+        load(tmp_path)
+    with pytest.raises(ModelError, match="there is no directory"):
+        load(tmp_path / "missing")
+    with pytest.raises(UsageError, match="--precision is auto, fp32 or bf16"):
+        load(tmp_path, precision="int8")
+
+
+def test_the_run_and_its_model_directory_are_the_same_classifier(trained_run, model):
+    other = load(trained_run.directory / "model", precision="fp32", threads=1)
+    assert other.predict("good") == model.predict("good")
+    assert repr(model) == "TextClassifier(2 classes: bad, good)"
+
+
+def test_a_prediction_cannot_be_changed(model):
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        model.predict("good").score = 1.0

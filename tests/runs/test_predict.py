@@ -1,0 +1,137 @@
+"""Texts or a file in, predictions out, in the input's order and in every format."""
+
+from __future__ import annotations
+
+import csv
+import json
+
+import pyarrow.parquet as pq
+import pytest
+
+from learnable_rows import read_table, write_table
+from surefit.errors import DataError, UsageError
+from surefit.progress import Progress
+from surefit.runs.predict import check_output, predict_rows, read_file, read_texts, write_predictions
+
+EXACT = {"precision": "fp32", "threads": 1}
+COLUMNS = ["id", "text", "label", "probability", "truncated", "reason"]
+
+
+@pytest.fixture(scope="module")
+def predicted(trained_run, tmp_path_factory):
+    """Predictions for a file of good, unusable, dangerous, bad and long rows."""
+    rows = [("a", "a great happy film"), ("b", ""), ("=c", "=1+1 awful"), ("d", "the worst awful story"), ("e", "good " * 300)]
+    data = write_table(tmp_path_factory.mktemp("data") / "new.csv", ("name", "text"), rows)
+    return predict_rows(trained_run.directory, read_file(data, {"id": "name"}), EXACT, Progress())
+
+
+def test_every_record_has_a_prediction_in_the_file_s_order(predicted):
+    assert predicted.rows.ids == ("a", "b", "=c", "d", "e")
+    assert [said.label for said in predicted.predictions][::3] == ["good", "bad"]
+    assert [said.reason for said in predicted.predictions] == ["", "empty text", "", "", ""]
+    assert [said.truncated for said in predicted.predictions] == [False, False, False, False, True]
+
+
+def test_predictions_are_those_of_the_classifier(predicted, trained_run):
+    said = trained_run.load(**EXACT).predict(list(predicted.rows.texts))
+    assert [row.label for row in said] == [row.label for row in predicted.predictions]
+    assert [row.score for row in said] == pytest.approx([row.score for row in predicted.predictions], abs=1e-6)
+
+
+def read_delimited(path, delimiter):
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file, delimiter=delimiter))
+
+
+@pytest.mark.parametrize(("name", "delimiter"), [("out.csv", ","), ("out.tsv", "\t"), ("OUT.CSV", ",")])
+def test_delimited_files_hold_all_rows_and_nothing_that_a_spreadsheet_runs(predicted, tmp_path, name, delimiter):
+    write_predictions(tmp_path / name, predicted)
+    rows = read_delimited(tmp_path / name, delimiter)
+    assert list(rows[0]) == COLUMNS
+    assert [(row["id"], row["text"]) for row in rows][:3] == [("a", "a great happy film"), ("b", ""), ("'=c", "'=1+1 awful")]
+    assert [row["label"] for row in rows] == [said.label for said in predicted.predictions]
+    assert [float(row["probability"]) for row in rows] == [said.score for said in predicted.predictions]
+    assert [row["truncated"] for row in rows] == ["false", "false", "false", "false", "true"]
+
+
+@pytest.mark.parametrize("name", ["out.jsonl", "out.ndjson"])
+def test_json_lines_have_the_probability_of_each_class(predicted, tmp_path, name):
+    write_predictions(tmp_path / name, predicted)
+    rows = [json.loads(line) for line in (tmp_path / name).read_text(encoding="utf-8").splitlines()]
+    assert rows == predicted.to_dicts()
+    assert list(rows[0]) == [*COLUMNS, "scores"]
+    assert list(rows[0]["scores"]) == ["bad", "good"]
+    assert sum(rows[0]["scores"].values()) == pytest.approx(1.0)
+    assert (rows[1]["scores"], rows[1]["label"]) == ({}, "")
+    assert rows[2]["text"] == "=1+1 awful"
+
+
+def test_parquet_keeps_types(predicted, tmp_path):
+    write_predictions(tmp_path / "out.parquet", predicted)
+    table = pq.read_table(tmp_path / "out.parquet")
+    assert table.column_names == COLUMNS
+    assert table.column("probability").to_pylist() == [said.score for said in predicted.predictions]
+    assert table.column("truncated").to_pylist()[-1] is True
+
+
+def test_without_a_file_they_go_to_standard_output(predicted, capsys):
+    write_predictions(None, predicted)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == ",".join(COLUMNS)
+    assert len(lines) == 6
+
+
+def test_no_rows_make_an_empty_table(trained_run, tmp_path):
+    nothing = predict_rows(trained_run.directory, read_texts([]), EXACT, Progress())
+    for name in ("out.csv", "out.jsonl", "out.parquet"):
+        write_predictions(tmp_path / name, nothing)
+    assert read_table(tmp_path / "out.csv") == []
+    assert pq.read_table(tmp_path / "out.parquet").column_names == COLUMNS
+
+
+@pytest.mark.parametrize("name", ["out", "out.txt", "out.xlsx", "out.csv.gz"])
+def test_a_format_that_cannot_be_written_is_refused_beforehand(tmp_path, name):
+    with pytest.raises(UsageError, match=r"its name must end in one of \.csv, "):
+        check_output(tmp_path / name)
+
+
+def test_texts_are_numbered(trained_run):
+    found = predict_rows(trained_run.directory, read_texts(["good", "", "good"]), EXACT, Progress())
+    assert (found.rows.ids, found.rows.texts) == (("1", "2", "3"), ("good", "", "good"))
+    assert [said.reason for said in found.predictions] == ["", "empty text", ""]
+
+
+def test_bytes_that_are_no_utf8_are_unusable_and_can_be_written(trained_run, tmp_path):
+    argument = b"caf\xe9".decode("utf-8", "surrogateescape")  # as Python hands arguments over
+    found = predict_rows(trained_run.directory, read_texts([argument, "good"]), EXACT, Progress())
+    assert [said.reason for said in found.predictions] == ["not a text", ""]
+    for name in ("out.csv", "out.jsonl", "out.parquet"):
+        write_predictions(tmp_path / name, found)
+    assert [row["text"] for row in read_table(tmp_path / "out.csv")] == ["caf?", "good"]
+
+
+def test_labels_in_the_file_are_not_needed_and_not_minded(trained_run, learnable_csv):
+    found = predict_rows(trained_run.directory, read_file(learnable_csv, {"id": "id"}), EXACT, Progress())
+    right = [row["label"] == said.label for row, said in zip(read_table(learnable_csv), found.predictions, strict=True)]
+    assert len(right) == 170
+    assert sum(right) > 150
+
+
+def test_a_text_column_that_is_not_certain_is_a_sentence(tmp_path):
+    with pytest.raises(DataError, match="no column is certain to be the text"):
+        read_file(write_table(tmp_path / "new.csv", ("a", "b"), [("x", "y")]), {})
+
+
+def test_progress_counts_the_usable_rows(trained_run, learnable_csv):
+    class Counts(Progress):
+        begun, done = ("", 0), 0
+
+        def begin(self, what, total):
+            self.begun = (what, total)
+
+        def advance(self, done):
+            self.done += done
+
+    counts = Counts()
+    predict_rows(trained_run.directory, read_file(learnable_csv, {}), EXACT, counts)
+    assert (counts.begun, counts.done) == (("predict", 170), 169)

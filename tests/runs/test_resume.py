@@ -1,0 +1,344 @@
+"""Runs that are interrupted for real, through the real command line, and gone on with."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import signal
+import subprocess
+import sysconfig
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from learnable_rows import LEARNING, learnable_rows, without_timings, write_table
+from surefit.artifacts import RunDirectory, read_json, write_json
+from surefit.config import MachineSettings, Settings
+from surefit.errors import RunError, UsageError
+from surefit.progress import Progress
+from surefit.runs.resume import flat_settings, require_same_run, resumed_machine, resumed_settings
+from surefit.runs.train import train
+
+COMMAND = Path(sysconfig.get_path("scripts")) / "surefit"
+# Eighty steps an epoch, so that a signal that is sent at the beginning of one arrives within it.
+OPTIONS = LEARNING | {"epochs": 3, "batch_size": 2}
+STEPS_OF_EPOCH, EPOCHS = 80, 3
+STEPS = STEPS_OF_EPOCH * EPOCHS
+
+
+class Notes(Progress):
+    def __init__(self):
+        self.sentences = []
+
+    def note(self, sentence):
+        self.sentences.append(sentence)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return write_table(tmp_path_factory.mktemp("data") / "reviews.csv", ("text", "label"), learnable_rows(200))
+
+
+def events_of(run):
+    if not run.training_log.exists():
+        return []
+    return [json.loads(line)["event"] for line in run.training_log.read_text().splitlines(keepends=True) if line.endswith("\n")]
+
+
+def command_line(data, run, model, precision):
+    options = {"run": run, "model": model} | OPTIONS | {"precision": precision}
+    flags = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
+    return [COMMAND, "train", data, *flags]
+
+
+def interrupted(data, run, model, precision, number, *, after_epochs):
+    """Starts a run, sends it a signal in the middle of an epoch, and says how it ended."""
+    process = subprocess.Popen(
+        [*command_line(data, run.path, model, precision), "--quiet"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 90
+    try:
+        while (events := events_of(run)).count("evaluation") < after_epochs or events[-1:] != ["step"] or len(events) < 5:
+            assert process.poll() is None, process.communicate()
+            assert time.monotonic() < deadline, "the run did not get there in time"
+            time.sleep(0.005)
+        process.send_signal(number)
+        output, errors = process.communicate(timeout=60)
+    finally:
+        process.kill()
+        process.wait()
+    return process.returncode, output, errors
+
+
+def state_of(run):
+    newest = max(run.checkpoints.glob("step-*"))
+    return read_json(newest / "state.json")["state"]
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    return tmp_path_factory.mktemp("runs")
+
+
+@pytest.fixture(scope="module")
+def whole(data, tiny_bert, runs):
+    """Uninterrupted runs, by precision."""
+    return {
+        precision: RunDirectory(
+            train(data, runs / f"whole-{precision}", model=tiny_bert, **OPTIONS | {"precision": precision}).directory
+        )
+        for precision in ("fp32", "bf16")
+    }
+
+
+@pytest.fixture(scope="module")
+def stopped_by_ctrl_c(data, tiny_bert, runs):
+    """A run in fp32 stopped within its first epoch, and how its process ended."""
+    run = RunDirectory(runs / "ctrl-c")
+    return run, interrupted(data, run, tiny_bert, "fp32", signal.SIGINT, after_epochs=0)
+
+
+@pytest.fixture(scope="module")
+def stopped_by_the_system(data, tiny_bert, runs):
+    """A run in bf16 stopped within its second epoch, and how its process ended."""
+    run = RunDirectory(runs / "system")
+    return run, interrupted(data, run, tiny_bert, "bf16", signal.SIGTERM, after_epochs=1)
+
+
+@pytest.fixture(scope="module")
+def killed(data, tiny_bert, runs):
+    """A run in fp32 killed within its second epoch."""
+    run = RunDirectory(runs / "killed")
+    return run, interrupted(data, run, tiny_bert, "fp32", signal.SIGKILL, after_epochs=1)
+
+
+def copy_of(run, tmp_path):
+    return RunDirectory(Path(shutil.copytree(run.path, tmp_path / "copy")))
+
+
+def same_result(run, expected):
+    """The weights to the last bit, and all that was made with them."""
+    assert (run.model / "model.safetensors").read_bytes() == (expected.model / "model.safetensors").read_bytes()
+    assert without_timings(run.metrics) == without_timings(expected.metrics)
+    for name in ("predictions", "splits", "rejected", "audit"):
+        assert getattr(run, name).read_text() == getattr(expected, name).read_text()
+    assert {path.name for path in run.path.iterdir()} == {path.name for path in expected.path.iterdir()}
+
+
+def log_is_whole(run):
+    lines = [json.loads(line) for line in run.training_log.read_text().splitlines()]
+    assert [line["step"] for line in lines if line["event"] == "step"] == list(range(1, STEPS + 1))
+    assert [line["epoch"] for line in lines if line["event"] == "evaluation"] == list(range(1, EPOCHS + 1))
+    assert [line["epoch"] for line in lines] == sorted(line["epoch"] for line in lines)
+
+
+def test_ctrl_c_ends_a_run_with_one_line_and_a_checkpoint_within_the_epoch(stopped_by_ctrl_c):
+    run, (exit_code, output, errors) = stopped_by_ctrl_c
+    state = state_of(run)
+    assert (exit_code, output) == (130, "")
+    assert re.fullmatch(f"interrupted after step {state['step']} of {STEPS}; the run is saved; [^\n]*--resume[^\n]*\n", errors)
+    assert 0 < state["position"] == state["step"] < STEPS_OF_EPOCH
+    assert not run.metrics.exists()
+
+
+def test_sigterm_ends_a_run_the_same_way(stopped_by_the_system):
+    run, (exit_code, output, errors) = stopped_by_the_system
+    state = state_of(run)
+    assert (exit_code, output) == (130, "")
+    assert re.fullmatch(f"interrupted after step {state['step']} of {STEPS}; the run is saved; [^\n]*--resume[^\n]*\n", errors)
+    assert 0 < state["position"] < STEPS_OF_EPOCH < state["step"]
+    assert len(state["epochs"]) == 1
+
+
+def test_a_kill_leaves_the_checkpoint_of_the_epoch_before(killed):
+    run, (exit_code, _, _) = killed
+    assert exit_code == -signal.SIGKILL
+    assert (state_of(run)["step"], state_of(run)["position"]) == (STEPS_OF_EPOCH, 0)
+
+
+def test_the_command_line_resumes_to_the_uninterrupted_run(stopped_by_ctrl_c, whole, data, tiny_bert, tmp_path):
+    run = copy_of(stopped_by_ctrl_c[0], tmp_path)
+    command = [*command_line(data, run.path, tiny_bert, "fp32"), "--resume", "--json"]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert result.returncode == 0, result.stderr
+    assert "not be exact" not in result.stderr
+    same_result(run, whole["fp32"])
+    log_is_whole(run)
+    assert json.loads(result.stdout)["metrics"] == {
+        name: value for name, value in read_json(run.metrics).items() if name != "schema_version"
+    }
+
+
+def test_a_run_in_bf16_is_resumed_within_an_epoch_without_naming_its_settings(stopped_by_the_system, whole, data, tmp_path):
+    run = copy_of(stopped_by_the_system[0], tmp_path)
+    notes = Notes()
+    train(data, run.path, resume=True, progress=notes)
+    assert notes.sentences == []
+    same_result(run, whole["bf16"])
+    log_is_whole(run)
+
+
+def test_a_killed_run_is_resumed_from_the_epoch_before_even_where_files_were_not_written_yet(killed, whole, data, tmp_path):
+    run = copy_of(killed[0], tmp_path)
+    for file in (run.splits, run.rejected, run.audit):
+        file.unlink()
+    train(data, run.path, resume=True)
+    same_result(run, whole["fp32"])
+    log_is_whole(run)
+
+
+def flip_a_byte(file):
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+
+
+def test_a_damaged_newest_checkpoint_costs_the_steps_since_the_one_before(stopped_by_the_system, whole, data, tmp_path):
+    run = copy_of(stopped_by_the_system[0], tmp_path)
+    newest = max(run.checkpoints.glob("step-*"))
+    flip_a_byte(newest / "model.safetensors")
+    notes = Notes()
+    train(data, run.path, resume=True, progress=notes)
+    (sentence,) = notes.sentences
+    assert sentence.startswith("passing over a damaged checkpoint: ")
+    assert newest.name in sentence
+    same_result(run, whole["bf16"])
+    log_is_whole(run)
+
+
+def test_a_complete_run_says_so_and_stays_as_it_is(whole, data, tiny_bert):
+    run = whole["fp32"]
+    before = {path: path.stat().st_mtime_ns for path in run.path.rglob("*")}
+    notes = Notes()
+    again = train(data, run.path, resume=True, progress=notes, model=tiny_bert, **OPTIONS)
+    assert notes.sentences == [f"the run {run.path} is complete; there is nothing to resume"]
+    assert again.metrics == read_json(run.metrics)
+    assert len(again.trace.training.epochs) == EPOCHS
+    assert {path: path.stat().st_mtime_ns for path in run.path.rglob("*")} == before
+
+
+def test_resuming_where_nothing_is_starts(data, tiny_bert, tmp_path):
+    trained = train(data, tmp_path / "new", resume=True, model=tiny_bert, **OPTIONS | {"epochs": 1})
+    assert trained.metrics["training"]["steps"] == STEPS_OF_EPOCH
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (
+            {"learning_rate": 5e-4},
+            "was begun with --learning-rate 0.001, now 0.0005 is asked for; resume without --learning-rate",
+        ),
+        ({"seed": 1}, "was begun with --seed 0, now 1 is asked for"),
+        ({"head": "sigmoid"}, "was begun without --head, now sigmoid is asked for"),
+        ({"model": "minilm-l6"}, "was begun with --model "),
+    ],
+    ids=str,
+)
+def test_other_settings_are_refused(stopped_by_ctrl_c, data, options, sentence):
+    run, _ = stopped_by_ctrl_c
+    with pytest.raises(RunError, match=sentence):
+        train(data, run.path, resume=True, **options)
+
+
+def test_changed_data_are_refused(stopped_by_ctrl_c, data, tmp_path):
+    run, _ = stopped_by_ctrl_c
+    changed = tmp_path / data.name
+    changed.write_text(data.read_text() + "one more,good\n")
+    with pytest.raises(RunError, match=r"the data have changed since the run .* began; start a new run with --run"):
+        train(changed, run.path, resume=True)
+
+
+def test_a_test_file_that_the_run_did_not_begin_with_is_refused(stopped_by_ctrl_c, data):
+    run, _ = stopped_by_ctrl_c
+    with pytest.raises(RunError, match="the data have changed"):
+        train(data, run.path, resume=True, test=data)
+
+
+def test_an_unknown_setting_is_refused(stopped_by_ctrl_c, data):
+    run, _ = stopped_by_ctrl_c
+    with pytest.raises(UsageError, match="did you mean 'epochs'"):
+        train(data, run.path, resume=True, epoch=3)
+
+
+def test_a_refused_resume_changes_nothing(stopped_by_ctrl_c, data, tmp_path):
+    run = copy_of(stopped_by_ctrl_c[0], tmp_path)
+    before = {path: path.stat().st_mtime_ns for path in run.path.rglob("*")}
+    with pytest.raises(RunError):
+        train(data, run.path, resume=True, seed=1)
+    assert {path: path.stat().st_mtime_ns for path in run.path.rglob("*")} == before
+
+
+def test_a_resumed_run_computes_with_the_threads_that_it_began_with(data, tiny_bert, tmp_path):
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        train(data, tmp_path, model=tiny_bert, **OPTIONS | {"epochs": 1, "threads": None})
+        torch.set_num_threads(2)
+        notes = Notes()
+        train(data, tmp_path, resume=True, progress=notes)
+        assert torch.get_num_threads() == 1
+        assert not [sentence for sentence in notes.sentences if "exact" in sentence]
+    finally:
+        torch.set_num_threads(before)
+
+
+FACTS = {
+    "settings": Settings().to_dict(),
+    "base_model": "minilm-l6",
+    "data": {"train": {"sha256": "abc"}},
+    "versions": {"torch": "2.13"},
+    "machine": {"threads": 3, "precision": "bf16", "device": "cpu"},
+}
+
+
+@pytest.fixture
+def stored(tmp_path):
+    """A run directory that has its settings only."""
+    run = RunDirectory(tmp_path)
+    write_json(run.settings, FACTS)
+    return run
+
+
+def test_settings_given_again_may_be_the_same_in_other_words(tmp_path):
+    run = RunDirectory(tmp_path)
+    settings = Settings.from_options({"delimiter": "\t", "epochs": 7})
+    write_json(run.settings, FACTS | {"settings": settings.to_dict()})
+    assert resumed_settings(run, {"delimiter": "tab"}) == settings
+
+
+def test_flat_settings_are_what_options_take():
+    settings = Settings.from_options({"epochs": 7, "text": "review", "model": "x", "seed": 4})
+    assert Settings.from_options(flat_settings(settings.to_dict())) == settings
+
+
+def test_choices_made_by_measuring_are_taken_over(stored):
+    assert resumed_machine(stored, MachineSettings(device="cpu")) == MachineSettings(device="cpu", threads=3, precision="bf16")
+
+
+def test_the_same_facts_go_on_without_a_word(stored):
+    notes = Notes()
+    require_same_run(stored, FACTS, notes)
+    assert notes.sentences == []
+
+
+def test_another_version_or_machine_is_said(stored):
+    notes = Notes()
+    today = FACTS | {"versions": {"torch": "2.14"}, "machine": FACTS["machine"] | {"device": "cuda"}}
+    require_same_run(stored, today, notes)
+    assert notes.sentences == ["resuming will not be exact: torch, device changed since the run began"]
+
+
+def test_another_model_is_refused(stored):
+    with pytest.raises(RunError, match=r"the model other is not the one that the run .* began with"):
+        require_same_run(stored, FACTS | {"base_model": "other"}, Notes())
+
+
+@pytest.mark.parametrize("damage", [{"settings": 5}, {"settings": None}, {"settings": []}], ids=str)
+def test_damaged_settings_are_a_sentence(stored, damage):
+    write_json(stored.settings, FACTS | damage)
+    with pytest.raises(RunError, match="has no 'settings'; it is damaged"):
+        resumed_settings(stored, {})
