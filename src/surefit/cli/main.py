@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
+from contextlib import suppress
 from types import FrameType
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from surefit.cli.audit import audit
 from surefit.cli.evaluate import evaluate
 from surefit.cli.predict import predict
+from surefit.cli.printable import printable
 from surefit.cli.trace import trace
 from surefit.cli.train import train
-from surefit.errors import SureFitError
+from surefit.errors import Interrupted, SureFitError
 
 app = typer.Typer(
     name="surefit",
@@ -53,27 +56,44 @@ def _terminate(number: int, frame: FrameType | None) -> None:
 def main() -> None:
     """Runs the command line: 0 done, 2 bad usage or bad input, 130 interrupted."""
     signal.signal(signal.SIGTERM, _terminate)
+    _prepare_streams()
     sys.exit(_run())
+
+
+def _prepare_streams() -> None:
+    """Gives every verb its streams, even where the shell closed one, and lets them write any character."""
+    if None in (sys.stdin, sys.stdout, sys.stderr):
+        nowhere = open(os.devnull, "r+", encoding="utf-8")  # noqa: SIM115 - as long as the program runs
+        sys.stdin, sys.stdout, sys.stderr = (stream or nowhere for stream in (sys.stdin, sys.stdout, sys.stderr))
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _run() -> int:
     try:
-        app(standalone_mode=False)
+        left: Any = app(prog_name="surefit", standalone_mode=False)
+        sys.stdout.flush()
+    except Interrupted as error:
+        return _refuse(str(error), error.exit_code)
     except SureFitError as error:
         return _refuse(str(error), error.exit_code)
     except typer.TyperException as error:
-        return _refuse(f"{_sentence(error)} (see surefit --help)", 2)
+        return _refuse(f"{_sentence(error) or 'no verb is given'} (see surefit --help)", 2)
     except (KeyboardInterrupt, typer.Abort):
-        return _refuse("interrupted; nothing was left half written", 130)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody reads on: not an error
+        left = 130
+    except (BrokenPipeError, SystemExit):  # Typer and Rich leave with SystemExit when nobody reads their output any more
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
+        where = f"{error.filename2 or error.filename}: " if error.filename else ""
         return _refuse(f"{where}{error.strerror or error}", 2)
+    except UnicodeEncodeError:
+        return _refuse("a file name has bytes that are no text in this terminal's encoding; rename it, or use UTF-8", 2)
     except MemoryError:
         return _refuse("the memory of this machine is used up; use fewer rows, or a smaller --max-batch-tokens", 2)
-    return 0
+    # Typer turns Ctrl-C into the status 130.
+    return _refuse("interrupted; nothing was left half written", 130) if left == 130 else 0
 
 
 def _sentence(error: typer.TyperException) -> str:
@@ -85,5 +105,6 @@ def _sentence(error: typer.TyperException) -> str:
 
 def _refuse(sentence: str, exit_code: int) -> int:
     kind = "" if exit_code == 130 else "error: "
-    typer.echo(f"{kind}{' '.join(sentence.split())}", err=True)
+    with suppress(BrokenPipeError):
+        typer.echo(f"{kind}{printable(' '.join(sentence.split()))}", err=True)
     return exit_code

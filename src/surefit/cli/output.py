@@ -6,15 +6,18 @@ import json
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from surefit.artifacts import SCHEMA_VERSION
-from surefit.progress import Progress
+
+if TYPE_CHECKING:
+    from surefit.progress import Progress
 
 
 def print_json(content: Mapping[str, Any]) -> None:
     """Prints one JSON object, and nothing else, on standard output."""
-    text = json.dumps({"schema_version": SCHEMA_VERSION} | dict(content), ensure_ascii=False, allow_nan=False)
+    escaped = sys.stdout.encoding.lower() != "utf-8"
+    text = json.dumps({"schema_version": SCHEMA_VERSION} | dict(content), ensure_ascii=escaped, allow_nan=False)
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
 
@@ -22,12 +25,12 @@ def print_json(content: Mapping[str, Any]) -> None:
 @contextmanager
 def shown_progress(quiet: bool) -> Iterator[Progress]:
     """Progress bars on standard error, or nothing where `quiet`."""
+    from surefit.progress import Progress  # here, because help pages need no numpy
+
     if quiet:
         yield Progress()
         return
-    from rich.console import Console
+    from surefit.cli.progress import ProgressConsole, TerminalProgress
 
-    from surefit.cli.progress import TerminalProgress
-
-    with TerminalProgress(Console(stderr=True)) as progress:
+    with TerminalProgress(ProgressConsole(stderr=True)) as progress:
         yield progress

@@ -10,13 +10,14 @@ import typer
 
 from surefit.cli import options
 from surefit.cli.output import print_json, shown_progress
+from surefit.cli.printable import printable
 from surefit.errors import UsageError
 
 
 def predict(
     run: options.RunArgument,
     texts: Annotated[
-        list[str] | None, typer.Argument(metavar="[TEXT ...]", help="Texts; without any, lines of standard input.")
+        list[str] | None, typer.Argument(metavar="TEXT", help="Texts; without any, lines of standard input.")
     ] = None,
     input: Annotated[Path | None, typer.Option(help="CSV, TSV, JSONL, Parquet or Excel file with texts.")] = None,
     output: Annotated[Path | None, typer.Option(help="File for the predictions: .csv, .tsv, .jsonl or .parquet.")] = None,
@@ -56,7 +57,7 @@ def predict(
         print_json({"predictions": predicted.to_dicts()})
     elif output is not None:
         if not quiet:
-            typer.echo(f"{len(predicted.predictions):,} predictions are in {output}", err=True)
+            typer.echo(f"{len(predicted.predictions):,} predictions are in {printable(str(output))}", err=True)
     elif sys.stdout.isatty():
         _show(predicted)
     else:

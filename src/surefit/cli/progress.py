@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from types import TracebackType
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
-from rich.text import Text
 
+from surefit.cli.printable import printable
+from surefit.cli.render import plain
 from surefit.progress import Progress, StepRecord
 from surefit.trace import EpochTrace
 
 _RECENT = 0.1  # share of a new step in the running mean of rows per second
 
 
+class ProgressConsole(Console):
+    """Standard error; when nobody reads it any more, the work goes on in silence."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+
+
 class TerminalProgress(Progress):
-    """Shows what is under way on standard error.
+    """Shows what is under way: bars on a terminal, and what is worth keeping in a file too.
 
     Args:
         console: where to write.
@@ -25,7 +36,7 @@ class TerminalProgress(Progress):
     def __init__(self, console: Console) -> None:
         self._console = console
         self._bars = RichProgress(
-            TextColumn("{task.description:<10}"),
+            TextColumn("{task.description:<10}", markup=False),
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
@@ -34,6 +45,7 @@ class TerminalProgress(Progress):
             TextColumn("{task.fields[figures]}"),
             console=console,
             transient=True,
+            disable=not console.is_terminal,
         )
         self._task: TaskID | None = None
         self._training: TaskID | None = None
@@ -48,7 +60,7 @@ class TerminalProgress(Progress):
 
     def begin(self, what: str, total: int) -> None:
         self.end()
-        self._task = self._bars.add_task(what, total=total or None, figures="")
+        self._task = self._bars.add_task(printable(what), total=total or None, figures="")
 
     def advance(self, done: int) -> None:
         if self._task is not None:
@@ -75,4 +87,4 @@ class TerminalProgress(Progress):
         )
 
     def note(self, sentence: str) -> None:
-        self._console.print(Text(sentence))
+        self._console.print(plain(sentence), soft_wrap=True)  # a line in a file stays a line

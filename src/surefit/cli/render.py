@@ -12,23 +12,38 @@ from rich.padding import Padding
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from surefit.cli.printable import printable
 from surefit.trace import RunTrace, Table, TrainingTrace
 
 _CURVE_HEIGHT = 10
 _CURVE_WIDTH = 72
+# One for each curve, so that they differ without colour too.
+_CURVE_SIGNS = "·◆"
 
 
 def draw(table: Table) -> RenderableType:
-    """A table for the terminal, its title above and its note below."""
+    """A table for the terminal, its title and lead above and its note below."""
     rich_table = RichTable(
         title_justify="left", header_style="bold", show_lines=any("\n" in "".join(row) for row in table.rows)
     )
-    for column in table.columns:
-        rich_table.add_column(Text(column), overflow="fold")
+    for position, column in enumerate(table.columns):
+        numbers = all(_is_number(row[position]) for row in table.rows)
+        rich_table.add_column(plain(column), overflow="fold", justify="right" if numbers else "left")
     for row in table.rows:
-        rich_table.add_row(*(Text(cell) for cell in row))
-    note = [Text(table.note, style="italic")] if table.note else []
-    return Padding(Group(Text(table.title, style="bold cyan"), rich_table, *note), (1, 0, 0, 0))
+        rich_table.add_row(*(plain(cell) for cell in row))
+    lead = [plain(table.lead)] if table.lead else []
+    note = [plain(table.note, "italic")] if table.note else []
+    return Padding(Group(plain(table.title, "bold cyan"), *lead, rich_table, *note), (1, 0, 0, 0))
+
+
+def _is_number(cell: str) -> bool:
+    """Whether a cell is a figure, and so stands right in its column."""
+    return cell.replace(",", "").replace(".", "", 1).removeprefix("-").removesuffix("%").isdigit()
+
+
+def plain(text: str, style: str = "") -> Text:
+    """A text as it is, without markup, links or control characters."""
+    return Text(printable(text), style)
 
 
 def draw_loss_curve(training: TrainingTrace, width: int) -> RenderableType:
@@ -51,7 +66,8 @@ def draw_loss_curve(training: TrainingTrace, width: int) -> RenderableType:
         width=max(20, min(_CURVE_WIDTH, width - 12)),
         height=_CURVE_HEIGHT,
         legend_labels=["training (running mean)", "validation (after each epoch)"],
-        character_set="braille" if len(steps) > 1 else "ascii",
+        character_set="ascii",
+        force_ascii_characters=list(_CURVE_SIGNS),
         color=False,
     )
     return Padding(Group(Text("Loss by step", style="bold cyan"), Text(drawn)), (1, 0, 0, 0))

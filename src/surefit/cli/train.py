@@ -82,15 +82,15 @@ def train(
 
 def _show(trained: Any) -> None:
     from rich.console import Console
-    from rich.text import Text
 
-    from surefit.cli.render import print_run_trace, print_tables
+    from surefit.cli.render import plain, print_run_trace, print_tables
     from surefit.runs.tables import evaluation_tables
 
     console = Console()
     print_run_trace(console, trained.trace)
     print_tables(console, evaluation_tables(trained.metrics))
-    console.print()
-    console.print(Text(f"The run is in {trained.directory}. Next:", style="bold"))
-    console.print(Text(f'  surefit predict {trained.directory} "a text to classify"'))
-    console.print(Text(f'  surefit trace {trained.directory} "a text to see through the model"'))
+    prose = Console(stderr=True)
+    prose.print()
+    prose.print(plain(f"The run is in {trained.directory}. Next:", "bold"), soft_wrap=True)
+    prose.print(plain(f'  surefit predict {trained.directory} "a text to classify"'), soft_wrap=True)
+    prose.print(plain(f'  surefit trace {trained.directory} "a text to see through the model"'), soft_wrap=True)

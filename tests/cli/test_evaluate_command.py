@@ -1,0 +1,53 @@
+"""`surefit evaluate`: a run against another labelled file."""
+
+import pytest
+from surefit_command import assert_refused, run_here
+
+from learnable_rows import read_table, write_table
+
+
+@pytest.fixture
+def unseen(tmp_path):
+    path = tmp_path / "unseen.csv"
+    path.write_text("text,label\na great story,good\nan awful story,bad\n,bad\n", encoding="utf-8")
+    return path
+
+
+def test_json_has_figures_with_rows_of_truth(trained_run, unseen):
+    outcome = run_here("evaluate", trained_run.directory, unseen, "--json", "--quiet")
+    answer = outcome.json()
+    assert outcome.err == ""
+    assert (answer["file"], answer["records"], answer["rejected"]) == ("unseen.csv", 3, 1)
+    matrix = answer["result"]["confusion_matrix"]
+    supports = [entry["support"] for entry in answer["result"]["per_class"].values()]
+    assert [sum(row) for row in matrix] == supports == [1, 1]
+    assert answer["result"]["n"] == 2
+
+
+def test_tables_on_standard_output(trained_run, unseen):
+    outcome = run_here("evaluate", trained_run.directory, unseen)
+    assert outcome.status == 0
+    assert outcome.err == ""
+    for said in ("Evaluation on unseen.csv", "macro average", "weighted average", "rows are the truth", "on 2 rows"):
+        assert said in outcome.out
+
+
+def test_the_test_rows_again_come_to_the_figures_of_the_run(trained_run, learnable_csv, tmp_path):
+    run = trained_run.directory
+    tested = {row["id"] for row in read_table(run / "splits.csv") if row["split"] == "test"}
+    rows = [tuple(row.values()) for row in read_table(learnable_csv) if row["id"] in tested]
+    data = write_table(tmp_path / "tested.csv", ("id", "text", "label"), rows)
+    again = run_here("evaluate", run, data, "--json", "--precision", "fp32", "--threads", "1").json()["result"]
+    before = trained_run.metrics["test"]
+    assert again["confusion_matrix"] == before["confusion_matrix"]
+    assert again["loss"] == pytest.approx(before["loss"], abs=1e-5)
+
+
+def test_a_class_the_model_does_not_know_is_refused_with_its_line(trained_run, tmp_path):
+    path = tmp_path / "other.csv"
+    path.write_text("text,label\na great story,good\nan odd story,Bad\n", encoding="utf-8")
+    assert_refused(run_here("evaluate", trained_run.directory, path, "--quiet"), "other.csv", "line 3", "'Bad'", "'bad'")
+
+
+def test_no_run_is_refused(tmp_path, unseen):
+    assert_refused(run_here("evaluate", tmp_path / "none", unseen, "--quiet"), "none")

@@ -1,0 +1,185 @@
+"""`surefit predict`: texts in, answers out, in order and none lost."""
+
+import csv
+import io
+import json
+
+import pyarrow.parquet as pq
+import pytest
+from file_builders import jsonl, lines, ods, parquet, workbook
+from surefit_command import assert_refused, run_here, run_program
+
+COLUMNS = ["id", "text", "label", "probability", "truncated", "reason"]
+TEXTS = ["a great nice film", "an awful worst story", "", "the best happy fine", "=1+1", "x" * 300]
+FORMATS = {
+    "rows.csv": lines("text", *TEXTS),
+    "rows.tsv": lines("id\ttext", *(f"{number}\t{text}" for number, text in enumerate(TEXTS, 1))),
+    "rows.jsonl": jsonl(*({"text": text} for text in TEXTS)),
+    "rows.parquet": parquet({"text": TEXTS}),
+    "rows.xlsx": workbook(("A", [["text"], *([text.replace("=", "'=", 1)] for text in TEXTS)])),
+    "rows.ods": ods([["text", "n"], *([text, str(number)] for number, text in enumerate(TEXTS))]),
+}
+
+
+@pytest.fixture
+def run(trained_run):
+    return trained_run.directory
+
+
+def table(text, delimiter=","):
+    rows = list(csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter))
+    assert all(list(row) == COLUMNS for row in rows)
+    return rows
+
+
+class TestArguments:
+    def test_a_table_where_nobody_watches(self, run):
+        outcome = run_here("predict", run, *TEXTS)
+        assert (outcome.status, outcome.err) == (0, "")
+        rows = table(outcome.out)
+        assert [row["id"] for row in rows] == ["1", "2", "3", "4", "5", "6"]
+        assert [row["text"] for row in rows] == [*TEXTS[:4], "'=1+1", TEXTS[5]]
+        assert [row["label"] for row in rows[:4]] == ["good", "bad", "", "good"]
+        assert [row["reason"] for row in rows] == ["", "", "empty text", "", "", ""]
+
+    def test_json_has_every_probability(self, run):
+        outcome = run_here("predict", run, "a great film", "  ", "--json")
+        first, second = outcome.json()["predictions"]
+        assert outcome.err == ""
+        assert set(first["scores"]) == {"good", "bad"}
+        assert first["probability"] == max(first["scores"].values()) == first["scores"][first["label"]]
+        assert sum(first["scores"].values()) == pytest.approx(1)
+        assert (second["label"], second["scores"], second["reason"]) == ("", {}, "empty text")
+
+    def test_a_long_text_is_marked_as_cut(self, run):
+        rows = table(run_here("predict", run, "good " * 200, "good").out)
+        assert [row["truncated"] for row in rows] == ["true", "false"]
+
+    def test_a_text_that_looks_like_a_flag_comes_after_two_dashes(self, run):
+        rows = table(run_here("predict", run, "--", "-5 degrees, so cold", "--help").out)
+        assert [row["text"] for row in rows] == ["'-5 degrees, so cold", "'--help"]
+
+    def test_a_text_that_is_no_text_keeps_its_place(self, run):
+        rows = table(run_here("predict", run, "great nice", "\udcff", "awful worst").out)
+        assert [(row["label"], row["reason"]) for row in rows] == [("good", ""), ("", "not a text"), ("bad", "")]
+
+
+class TestStandardInput:
+    @pytest.mark.parametrize(
+        ("stdin", "texts"),
+        {
+            "lines": (b"good\nbad\n", ["good", "bad"]),
+            "no newline at the end": (b"good\nbad", ["good", "bad"]),
+            "Windows": (b"good\r\nbad\r\n", ["good", "bad"]),
+            "byte order mark": (b"\xef\xbb\xbfgood\n", ["good"]),
+            "blank lines count": (b"good\n\nbad\n\n", ["good", "", "bad", ""]),
+            "nothing": (b"", []),
+            "one newline": (b"\n", [""]),
+            "characters that split lines elsewhere": ("good\u2028\x0c\x85bad\n".encode(), ["good\u2028\x0c\x85bad"]),
+            "commas and quotes": (b'good, "so"\n', ['good, "so"']),
+        }.values(),
+    )
+    def test_each_line_is_one_text(self, stdin, texts, run):
+        outcome = run_here("predict", run, stdin=stdin)
+        assert (outcome.status, outcome.err) == (0, "")
+        assert [row["text"] for row in table(outcome.out)] == texts
+
+    def test_through_a_real_pipe(self, run):
+        outcome = run_program("predict", run, "--json", stdin="sehr schön\ngood\n".encode())
+        assert [row["text"] for row in outcome.json()["predictions"]] == ["sehr schön", "good"]
+
+    def test_another_encoding_is_refused_with_what_to_do(self, run):
+        assert_refused(run_here("predict", run, stdin=b"sch\xf6n\n"), "not UTF-8", "--encoding")
+
+
+class TestFiles:
+    @pytest.mark.parametrize("name", FORMATS)
+    def test_every_format_keeps_order_and_rows(self, name, run, tmp_path):
+        path = tmp_path / name
+        path.write_bytes(FORMATS[name])
+        outcome = run_here("predict", run, "--input", path)
+        assert outcome.status == 0, outcome.err
+        rows = table(outcome.out)
+        assert [row["id"] for row in rows] == ["1", "2", "3", "4", "5", "6"]
+        assert [row["label"] for row in rows[:4]] == ["good", "bad", "", "good"]
+        assert [bool(row["reason"]) for row in rows] == [False, False, True, False, False, False]
+        assert rows[4]["text"].endswith("=1+1")
+
+    def test_rows_that_cannot_be_read_keep_their_place_and_reason(self, run, tmp_path):
+        path = tmp_path / "rows.csv"
+        path.write_bytes(lines("id,text", "a,great nice", "b", "c,d,e", "f,", "g,awful worst"))
+        rows = table(run_here("predict", run, "--input", path, "--id", "id").out)
+        assert [(row["label"], row["reason"]) for row in rows] == [
+            ("good", ""),
+            ("", "too few cells"),
+            ("", "too many cells"),
+            ("", "empty text"),
+            ("bad", ""),
+        ]
+        assert [row["id"] for row in rows] == ["a", "2", "3", "f", "g"]
+
+    def test_flags_choose_columns_and_format(self, run, tmp_path):
+        path = tmp_path / "rows.txt"
+        path.write_bytes(lines("1#schön good", "2#bad", encoding="cp1252"))
+        flags = ["--no-header", "--delimiter", "#", "--encoding", "cp1252", "--text", "2", "--id", "1"]
+        rows = table(run_here("predict", run, "--input", path, *flags).out)
+        assert [(row["id"], row["text"]) for row in rows] == [("1", "schön good"), ("2", "bad")]
+
+    def test_labels_in_the_file_do_not_matter(self, run, tmp_path):
+        path = tmp_path / "rows.csv"
+        path.write_bytes(lines("text,label", "great nice,", "awful worst,never heard of"))
+        assert [row["label"] for row in table(run_here("predict", run, "--input", path).out)] == ["good", "bad"]
+
+
+class TestOutput:
+    def write(self, run, path, *flags):
+        outcome = run_here("predict", run, *TEXTS, "--output", path, *flags)
+        assert (outcome.status, outcome.out) == (0, ""), outcome.err
+        return outcome
+
+    def test_says_where_it_wrote(self, run, tmp_path):
+        assert self.write(run, tmp_path / "out.csv").err == f"6 predictions are in {tmp_path / 'out.csv'}\n"
+        assert self.write(run, tmp_path / "out.csv", "--quiet").err == ""
+
+    @pytest.mark.parametrize(("name", "delimiter"), [("out.csv", ","), ("out.TSV", "\t")])
+    def test_delimited(self, name, delimiter, run, tmp_path):
+        self.write(run, tmp_path / name)
+        written = (tmp_path / name).read_bytes().decode()
+        rows = table(written, delimiter)
+        assert [row["label"] for row in rows[:4]] == ["good", "bad", "", "good"]
+        assert rows[4]["text"] == "'=1+1"  # no spreadsheet runs it
+        assert {row["truncated"] for row in rows} <= {"true", "false"}
+
+    def test_json_lines(self, run, tmp_path):
+        self.write(run, tmp_path / "out.jsonl")
+        rows = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text(encoding="utf-8").splitlines()]
+        assert [row["text"] for row in rows] == TEXTS  # as given: JSON runs no formulas
+        assert [list(row) for row in rows] == [[*COLUMNS, "scores"]] * len(TEXTS)
+        assert rows[0]["truncated"] is False
+
+    def test_parquet(self, run, tmp_path):
+        self.write(run, tmp_path / "out.parquet")
+        written = pq.read_table(tmp_path / "out.parquet")
+        assert written.column_names == COLUMNS
+        assert written.column("text").to_pylist() == TEXTS
+        assert written.column("probability").to_pylist()[2] == 0.0
+
+    def test_no_rows_make_files_without_rows(self, run, tmp_path):
+        for name in ("none.csv", "none.parquet", "none.jsonl"):
+            assert run_here("predict", run, "--output", tmp_path / name, "--quiet").status == 0
+        assert (tmp_path / "none.csv").read_text(encoding="utf-8") == ",".join(COLUMNS) + "\n"
+        assert pq.read_table(tmp_path / "none.parquet").num_rows == 0
+        assert (tmp_path / "none.jsonl").read_text(encoding="utf-8") == ""
+
+    def test_nothing_is_left_where_reading_failed(self, run, tmp_path):
+        assert_refused(run_here("predict", run, "--input", tmp_path / "none.csv", "--output", tmp_path / "out.csv", "--quiet"))
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_a_batch_of_rows_is_judged_as_each_row_alone(run):
+    texts = ["a great film", "an awful story it was", "the worst of this and that " * 5]
+    exact = ("--json", "--precision", "fp32")
+    together = run_here("predict", run, *texts, *exact).json()["predictions"]
+    for text, row in zip(texts, together, strict=True):
+        alone = run_here("predict", run, text, *exact).json()["predictions"][0]
+        assert alone["probability"] == pytest.approx(row["probability"], abs=1e-5)
