@@ -88,7 +88,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rows", type=int, help="train on a subset of this many rows, as a trial")
     parser.add_argument("--test-size", type=float, default=0.2)
     parser.add_argument("--epochs", type=int, default=3)
-    parser.add_argument("--learning-rate", type=float, default=5e-5)
+    parser.add_argument("--learning-rate", type=float, default=2e-4)
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--warmup-share", type=float, default=0.1)
     parser.add_argument("--weight-decay", type=float, default=0.01)
