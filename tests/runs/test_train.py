@@ -17,7 +17,8 @@ from surefit.artifacts import RunDirectory, read_json, sha256_of
 from surefit.config import Settings
 from surefit.errors import DataError, UsageError
 from surefit.progress import Progress
-from surefit.runs.train import _row_weights, train
+from surefit.runs.fine_tune import _row_weights
+from surefit.runs.train import train
 from surefit.trace import STAGE_SENTENCES, RunTrace
 from tiny_models import write_tiny_stock
 
@@ -406,10 +407,9 @@ def test_a_frame_is_trained_on_like_a_file(tiny_bert, tmp_path):
 
 @pytest.mark.parametrize("targets", [[0, 1, 1, 1, 2, 2], [2, 0, 1]])
 def test_balanced_weights_are_scikit_learn_s(targets):
-    settings = Settings.from_options({"class_weight": "balanced"})
     by_class = compute_class_weight("balanced", classes=np.arange(3), y=np.array(targets))
-    np.testing.assert_allclose(_row_weights(np.array(targets), 3, settings), by_class[targets])
-    assert _row_weights(np.array(targets), 3, Settings()).tolist() == [1.0] * len(targets)
+    np.testing.assert_allclose(_row_weights(np.array(targets), 3, "balanced"), by_class[targets])
+    assert _row_weights(np.array(targets), 3, "none").tolist() == [1.0] * len(targets)
 
 
 def test_balanced_classes_change_the_loss_of_uneven_ones(tiny_bert, tmp_path):

@@ -65,19 +65,19 @@ def encode_rows(
     columns = (*rows.splits["train"].examples.columns, "class id", "group", "split")
     does = STAGE_SENTENCES["tokenise"]
     recorder.add(StageTrace("tokenise", does, total, columns, total, _COLUMNS, tuple(notes), seconds=seconds))
-    recorder.add(_packing(splits["train"], batch_size))
+    recorder.add(_packing(splits["train"], batch_size, tokenizer.max_length))
     return EncodedRows(splits, len(cut), sum(cut))
 
 
-def _packing(encodings: tuple[Encoding, ...], batch_size: int) -> StageTrace:
+def _packing(encodings: tuple[Encoding, ...], batch_size: int, max_length: int) -> StageTrace:
     """What packing makes of the training rows, and what padding them would have cost."""
     lengths = lengths_of(encodings)
     tokens = int(lengths.sum())
-    padded = 128 * len(lengths)
+    padded = max_length * len(lengths)
     saved = 1 - tokens / padded if padded > tokens else 0.0
     batches = -(-len(lengths) // batch_size)
     notes = [f"{batches:,} batches of up to {batch_size} rows an epoch"]
     if saved:
-        notes.append(f"{saved:.0%} fewer tokens than rows padded to 128")
+        notes.append(f"{saved:.0%} fewer tokens than with every row padded to {max_length}")
     columns = ("input_ids", "token_type_ids", "position_ids")
     return StageTrace("pack", STAGE_SENTENCES["pack"], len(lengths), _COLUMNS, tokens, columns, tuple(notes))

@@ -1,0 +1,89 @@
+"""The end of a run: the trained model and simpler ones judged, metrics and traces gathered."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from surefit.config import TrainingSettings
+from surefit.inference.engine import predict_logits
+from surefit.progress import Progress
+from surefit.runs.carried import carried_example
+from surefit.runs.job import Job
+from surefit.runs.results import Judged, compare_with_baselines, judge
+from surefit.trace import STAGE_SENTENCES, PipelineRecorder, RunTrace, StageTrace, TrainingTrace
+from surefit.training.early_stopping import best_epoch, should_stop
+from surefit.training.state import TrainingState
+from surefit.types import DecisionRule
+
+
+@dataclass(frozen=True, eq=False)
+class Conclusion:
+    """What a finished run says.
+
+    Attributes:
+        test: the answers to the test rows.
+        metrics: the content of `metrics.json`.
+        trace: the content of `trace.json`.
+    """
+
+    test: Judged
+    metrics: dict[str, Any]
+    trace: RunTrace
+
+
+def conclude(job: Job, state: TrainingState, recorder: PipelineRecorder, progress: Progress) -> Conclusion:
+    """Judges test and validation rows and the baselines; gathers the metrics and the traces.
+
+    Args:
+        job: its classifier is trained.
+        state: how training went.
+        recorder: has all stages before; told of "evaluate" and "save".
+        progress: told what is under way.
+    """
+    start = time.perf_counter()
+    rows, encoded, settings = job.rows, job.encoded, job.settings
+    progress.begin("evaluate", len(encoded.splits["test"]) + len(encoded.splits["validation"]))
+    rule = DecisionRule()
+    classifier, hardware = job.pretrained.classifier, job.hardware
+    logits = {name: predict_logits(classifier, encoded.splits[name], hardware, progress) for name in ("validation", "test")}
+    judged = {name: judge(logits[name], rows.splits[name].targets, rows.schema, rule) for name in ("validation", "test")}
+    progress.begin("baselines", 0)
+    baselines = compare_with_baselines(rows.splits, judged["test"].predicted, rows.schema, settings.seed)
+    progress.end()
+    _record_evaluation(judged["test"], recorder, time.perf_counter() - start)
+    trace = RunTrace(
+        recorder.finish(carried_example(rows, encoded, job.pretrained.tokenizer, logits["test"], judged["test"])),
+        TrainingTrace(
+            epochs=tuple(state.epochs),
+            best_epoch=best_epoch(state.epochs),
+            step_losses=tuple(state.step_losses),
+            ended=_ended(state, settings.training),
+        ),
+    )
+    metrics = {
+        "test": judged["test"].result.to_dict(),
+        "validation": judged["validation"].result.to_dict(),
+        "baselines": baselines.to_dict(),
+        "training": {"epochs": len(state.epochs), "best_epoch": best_epoch(state.epochs), "steps": state.step},
+    }
+    return Conclusion(judged["test"], metrics, trace)
+
+
+def _record_evaluation(judged: Judged, recorder: PipelineRecorder, seconds: float) -> None:
+    n = judged.result.n
+    notes = [f"accuracy {judged.result.accuracy:.2%}, macro F1 {judged.result.macro.f1:.4f} on {n:,} test rows"]
+    classes = tuple(judged.result.per_class)
+    columns = ("label", "prediction", *(f"probability of {name}" for name in classes))
+    logits = tuple(f"logit of {name}" for name in classes)
+    recorder.add(StageTrace("evaluate", STAGE_SENTENCES["evaluate"], n, logits, n, columns, tuple(notes), seconds=seconds))
+    recorder.add(StageTrace("save", STAGE_SENTENCES["save"], n, columns, n, columns, ("weights, tokenizer and class names",)))
+
+
+def _ended(state: TrainingState, settings: TrainingSettings) -> str:
+    done, most, patience = len(state.epochs), settings.epochs, settings.patience
+    kept = f"The weights of epoch {best_epoch(state.epochs)}, the best on the validation rows, are kept."
+    if done < most and should_stop(state.epochs, patience):
+        return f"Stopped early after {done} of {most} epochs: {patience} brought no better macro F1. {kept}"
+    return f"Ended after {done} of {most} epochs, as asked. {kept}"

@@ -1,0 +1,86 @@
+"""The fine-tuning of a run, validated after each epoch, and the stage that records it."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+
+from surefit.artifacts import RunDirectory
+from surefit.inference.engine import predict_logits
+from surefit.progress import Progress
+from surefit.runs.job import Job
+from surefit.runs.results import judge
+from surefit.runs.write import TrainingLog
+from surefit.trace import STAGE_SENTENCES, PipelineRecorder, StageTrace
+from surefit.training.checkpoint import Checkpoints
+from surefit.training.early_stopping import best_epoch
+from surefit.training.loop import Plan, ValidationFigures, fit
+from surefit.training.state import TrainingRows, TrainingState
+from surefit.types import DecisionRule, FloatArray
+
+
+def fine_tune(job: Job, directory: RunDirectory, recorder: PipelineRecorder, progress: Progress) -> TrainingState:
+    """Fine-tunes the job's classifier in place; its best epoch's weights are in it afterwards.
+
+    Args:
+        job: what is trained on what.
+        directory: where checkpoints and the training log go.
+        recorder: told of the stage "train".
+        progress: told of steps and epochs.
+
+    Raises:
+        Interrupted: Ctrl-C or SIGTERM; the run is saved.
+        TrainingError: training diverged.
+    """
+    start = time.perf_counter()
+    rows, encoded, hardware, settings = job.rows, job.encoded, job.hardware, job.settings
+    classifier = job.pretrained.classifier.to(hardware.device)
+    targets = {name: np.asarray(part.targets, dtype=np.int64) for name, part in rows.splits.items()}
+
+    def validate() -> ValidationFigures:
+        progress.begin("validate", len(targets["validation"]))
+        logits = predict_logits(classifier, encoded.splits["validation"], hardware, progress)
+        progress.end()
+        result = judge(logits, targets["validation"], rows.schema, DecisionRule()).result
+        return ValidationFigures(result.loss, result.accuracy, result.macro.f1)
+
+    training_rows = TrainingRows(
+        encoded.splits["train"],
+        targets["train"],
+        _row_weights(targets["train"], len(rows.schema), settings.training.class_weight),
+    )
+    shares = np.bincount(targets["validation"], minlength=len(rows.schema)) / len(targets["validation"])
+    state = fit(
+        classifier,
+        training_rows,
+        Plan(settings.training, settings.seed, hardware, float(shares.max())),
+        evaluate=validate,
+        checkpoints=Checkpoints(directory.checkpoints, progress),
+        progress=TrainingLog(directory, progress),
+    )
+    tokens = sum(len(encoding) for encoding in encoded.splits["train"])
+    weights = sum(parameter.numel() for parameter in classifier.parameters())
+    notes = (
+        f"{state.step:,} steps in {len(state.epochs)} of at most {settings.training.epochs} epochs; "
+        f"epoch {best_epoch(state.epochs)} is kept",
+        f"{weights:,} weights of {job.pretrained.source}, {len(job.pretrained.new_parameters)} tensors of them new",
+        f"on {hardware.device}, {hardware.threads} threads, {hardware.precision}",
+    )
+    columns = tuple(f"logit of {name}" for name in rows.schema.id2label)
+    seconds = time.perf_counter() - start
+    packed = ("input_ids", "token_type_ids", "position_ids")
+    recorder.add(
+        StageTrace("train", STAGE_SENTENCES["train"], tokens, packed, len(training_rows), columns, notes, seconds=seconds)
+    )
+    return state
+
+
+def _row_weights(targets: Any, classes: int, class_weight: str) -> FloatArray:
+    """One for each row, or with balanced classes n / (classes × rows of its class) (King and Zeng 2001)."""
+    if class_weight == "none":
+        return np.ones(len(targets))
+    counts = np.bincount(targets, minlength=classes)
+    weights: FloatArray = len(targets) / (classes * counts[targets])
+    return weights
