@@ -15,12 +15,13 @@ from surefit.artifacts import (
     harmless_cell,
     model_directory,
     read_json,
+    require_other_file,
     sha256_of,
     write_csv,
     write_csv_rows,
     write_json,
 )
-from surefit.errors import RunError
+from surefit.errors import RunError, UsageError
 
 
 def names_in(directory):
@@ -156,3 +157,15 @@ def test_csv_rows_take_another_delimiter():
 def test_sha256_is_that_of_the_bytes(tmp_path):
     (tmp_path / "file").write_bytes(b"\x00bytes")
     assert sha256_of(tmp_path / "file") == hashlib.sha256(b"\x00bytes").hexdigest()
+
+
+def test_a_lone_carriage_return_stays_inside_its_cell(tmp_path):
+    write_csv(tmp_path / "a.csv", ("id", "text"), [("1", "a\rb"), ("2", "c\nd"), ("3", "e\r\nf")])
+    content = (tmp_path / "a.csv").read_bytes()
+    assert content == b'id,text\n1,"a\rb"\n2,"c\nd"\n3,"e\r\nf"\n'
+
+
+def test_the_file_that_is_read_is_not_written(tmp_path):
+    require_other_file(tmp_path / "a.csv", tmp_path / "b.csv")
+    with pytest.raises(UsageError, match="is the file that is read"):
+        require_other_file(tmp_path / "x" / ".." / "a.csv", tmp_path / "a.csv")

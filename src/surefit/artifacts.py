@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from surefit.errors import RunError
+from surefit.errors import RunError, UsageError
 
 SCHEMA_VERSION = 1
 
@@ -156,6 +156,16 @@ def _flush(path: Path) -> None:
         os.close(descriptor)
 
 
+def require_other_file(written: Path, read: Path) -> None:
+    """Refuses to write over a file that is being read.
+
+    Raises:
+        UsageError: they are one.
+    """
+    if os.path.realpath(written) == os.path.realpath(read):
+        raise UsageError(f"{written} is the file that is read; name another to write to")
+
+
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Writes a JSON object, `schema_version` first. NaN is refused, since JSON has none."""
     text = json.dumps({"schema_version": SCHEMA_VERSION} | content, indent=2, ensure_ascii=False, allow_nan=False)
@@ -200,8 +210,19 @@ def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object
 
 def write_csv_rows(file: IO[str], rows: Iterable[Sequence[object]], delimiter: str = ",") -> None:
     """Writes rows to an open CSV file, their text cells made harmless in spreadsheets."""
-    writer = csv.writer(file, delimiter=delimiter, lineterminator="\n")
+    # With this line end, the writer quotes cells that hold a lone carriage return; `_Lines` shortens it.
+    writer = csv.writer(_Lines(file), delimiter=delimiter, lineterminator="\r\n")
     writer.writerows([harmless_cell(cell) if isinstance(cell, str) else cell for cell in row] for row in rows)
+
+
+class _Lines:
+    """Takes lines that end in CR LF and writes them with LF."""
+
+    def __init__(self, file: IO[str]) -> None:
+        self._file = file
+
+    def write(self, line: str) -> int:
+        return self._file.write(line.removesuffix("\r\n") + "\n")
 
 
 def sha256_of(path: Path) -> str:

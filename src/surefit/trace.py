@@ -21,11 +21,12 @@ STAGE_SENTENCES = {
     "labels": "Gives each class name a number, because the model answers with numbers; the names are kept with the model.",
     "duplicates": "Finds rows with the same text, so that no test text can have been seen in training.",
     "split": "Sets rows aside: validation to choose the best epoch, test for the final figures, the rest to learn from.",
-    "tokenise": "Cuts each text into word pieces the model knows and replaces them by their ids; [CLS] opens, [SEP] closes.",
+    "tokenise": "Cuts each text into word pieces the model knows and replaces them by their ids; [CLS] opens, [SEP] closes "
+    "(other families than BERT call them otherwise).",
     "pack": "Lays the rows of a batch end to end, so that no computing time is spent on padding.",
     "train": "Shows the model batches of rows and moves its weights a little after each, so that its errors get smaller; "
     "the rate is small because the pretrained weights already know the language.",
-    "evaluate": "Lets the best epoch's model judge the test rows, which it never saw, and counts where it is right.",
+    "evaluate": "Lets the best epoch's model judge the test rows, which training does not use, and counts where it is right.",
     "save": "Writes weights, tokenizer and class names together, so that the model answers elsewhere as it does here.",
 }
 
@@ -35,8 +36,9 @@ LAYER_SENTENCES = {
     "input ids and mask": "Each piece is replaced by its row number in the model's table of vectors. "
     "The mask is 1 for real pieces and 0 for padding, so that padding is never attended to.",
     "encoder": "Each layer lets every piece look at all the others (attention) and rewrites its vector. "
-    "The vector at [CLS] is what the decision is made from.",
-    "head": "One linear layer turns the [CLS] vector into a number for each class, the logits: the larger, the more likely.",
+    "The vector at [CLS] is what the head makes the decision from.",
+    "head": "The head (in BERT a linear layer with tanh, the pooler, and one more linear layer) turns the [CLS] vector "
+    "into a number for each class, the logits: the larger, the more likely.",
     "prediction": "The logits are turned into probabilities that sum to one, and the decision rule picks the label.",
 }
 
@@ -164,7 +166,7 @@ class PipelineTrace(_Shown):
                 for stage in self.stages
                 for first, (name, value) in zip((True, *[False] * len(stage.example)), stage.example.items(), strict=False)
             ),
-            note="[PAD] and the mask's zeros are what most encoders would see; SureFit's own engine skips the padding.",
+            note="[PAD] and the mask's zeros are what most encoders would see; SureFit's own BERT skips the padding.",
         )
         return stages, carried
 

@@ -27,7 +27,7 @@ def test_json_has_figures_with_rows_of_truth(trained_run, unseen):
 def test_tables_on_standard_output(trained_run, unseen):
     outcome = run_here("evaluate", trained_run.directory, unseen)
     assert outcome.status == 0
-    assert outcome.err == ""
+    assert outcome.err == "texts are read from the column 'text', labels from 'label'\n"
     for said in ("Evaluation on unseen.csv", "macro average", "weighted average", "rows are the truth", "on 2 rows"):
         assert said in outcome.out
 

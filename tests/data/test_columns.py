@@ -74,3 +74,9 @@ def test_a_single_column_without_header_is_the_text_to_predict():
     assert choose("1", labelled=False, header=False).text == 0
     with pytest.raises(DataError, match="--text"):
         choose("whatever", labelled=False)
+
+
+def test_a_second_text_is_found_by_its_exact_name_where_the_text_is():
+    columns = ("text", "text_pair", "label")
+    assert choose_columns(columns, ReadSettings(), labelled=True).text_pair == 1
+    assert choose_columns(columns, ReadSettings(text="text"), labelled=True).text_pair is None

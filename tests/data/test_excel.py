@@ -2,6 +2,7 @@
 
 import datetime
 import io
+import zipfile
 
 import openpyxl
 import pytest
@@ -47,12 +48,19 @@ def test_a_sheet_is_named_or_numbered():
         read_excel(content, ReadSettings(sheet="3"), labelled=True)
 
 
-def test_a_stray_cell_in_the_far_corner_is_refused_before_memory_is_taken():
+@pytest.mark.parametrize(
+    ("old", "new"), [(b"", b""), (b'r="XFD1048576"', b"r='XFD1048576'"), (b"<c r=", b"<x:c r="), (b"sheet1.xml", b"blatt.xml")]
+)
+def test_a_stray_cell_in_the_far_corner_is_refused_before_memory_is_taken(old, new):
     book = openpyxl.Workbook()
     for row in [["text", "label"], ["a", "x"]]:
         book.active.append(row)
     book.active.cell(1_048_576, 16_384, "stray")
     buffer = io.BytesIO()
     book.save(buffer)
+    changed = io.BytesIO()
+    with zipfile.ZipFile(buffer) as before, zipfile.ZipFile(changed, "w") as after:
+        for name in before.namelist():
+            after.writestr(name.replace(old.decode(), new.decode()), before.read(name).replace(old, new))
     with pytest.raises(DataError, match="1,048,576 rows and 16,384 columns; delete stray cells"):
-        read_excel(buffer.getvalue(), ReadSettings(), labelled=True)
+        read_excel(changed.getvalue(), ReadSettings(), labelled=True)

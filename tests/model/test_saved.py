@@ -247,7 +247,10 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "tokenizer gone": (lambda model: (model / "tokenizer.json").unlink(), r"tokenizer\.json is missing"),
     "config cut": (lambda model: cut_in_half(model / "config.json"), r"config\.json cannot be read"),
     "config gone": (lambda model: (model / "config.json").unlink(), r"config\.json is missing"),
-    "tokenizer config cut": (lambda model: cut_in_half(model / "tokenizer_config.json"), r"tokenizer_config\.json cannot"),
+    "tokenizer config cut": (
+        lambda model: cut_in_half(model / "tokenizer_config.json"),
+        r"tokenizer_config\.json is not the file",
+    ),
     "facts cut": (lambda model: cut_in_half(model / "surefit.json"), r"surefit\.json cannot be read"),
     "facts gone": (lambda model: (model / "surefit.json").unlink(), r"no surefit\.json: .*--model"),
     "facts empty": (lambda model: (model / "surefit.json").write_text('{"schema_version": 1}'), r"surefit\.json is damaged"),
@@ -269,8 +272,8 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "class twice": (lambda model: change_json(model / "config.json", id2label={"0": "no", "1": "no"}), "must be unique"),
     "class ids odd": (lambda model: change_json(model / "config.json", id2label={"0": "no", "7": "yes"}), "id2label must"),
     "problem type gone": (lambda model: change_json(model / "config.json", problem_type=None), "unknown problem_type"),
-    "other shape": (lambda model: change_json(model / "config.json", intermediate_size=32), "asks for"),
-    "other depth": (lambda model: change_json(model / "config.json", num_hidden_layers=3), "lacks the tensor"),
+    "other shape": (lambda model: change_json(model / "config.json", intermediate_size=32), r"config\.json is not the file"),
+    "other depth": (lambda model: change_json(model / "config.json", num_hidden_layers=3), r"config\.json is not the file"),
     "tensor missing": (rewrite_weights(lambda tensors: tensors.pop("bert.pooler.dense.bias")), r"lacks .*bert\.pooler"),
     "tensor too many": (rewrite_weights(lambda tensors: tensors.update(extra=torch.zeros(1))), "'extra' too many"),
     "not a number": (

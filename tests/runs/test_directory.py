@@ -10,7 +10,7 @@ import pytest
 from learnable_rows import LEARNING, learnable_rows, write_table
 from surefit.artifacts import RunDirectory, read_json
 from surefit.errors import DataError, ModelError, RunError, UsageError
-from surefit.runs.directory import check_run, claim_run, default_run_path, require_other_model
+from surefit.runs.directory import check_run, claim_run, default_run_path, require_data_outside, require_other_model
 from surefit.runs.train import train
 
 MARKS = {"schema_version": 1, "settings": {}, "base_model": "", "data": {}, "versions": {}, "machine": {}}
@@ -156,3 +156,16 @@ def test_the_run_to_train_on_from_is_not_overwritten(tmp_path):
     for model in (tmp_path / "run", tmp_path / "run" / "model", tmp_path / "other" / ".." / "run"):
         with pytest.raises(RunError, match="--overwrite would destroy"):
             require_other_model(run, str(model))
+
+
+def test_data_that_are_files_of_the_run_are_refused(tmp_path):
+    run = RunDirectory(tmp_path / "run")
+    require_data_outside(run, [run.path / "rows.csv", tmp_path / "rows.csv", None])
+    for path in (run.predictions, run.model / "rows.csv", tmp_path / "run" / ".." / "run" / "splits.csv"):
+        with pytest.raises(RunError, match="is a file of the run"):
+            require_data_outside(run, [path])
+
+
+def test_names_that_cannot_be_recorded_are_refused(tmp_path):
+    with pytest.raises(RunError, match="is not UTF-8"):
+        require_data_outside(RunDirectory(tmp_path / "run\udcff"), [])

@@ -254,7 +254,7 @@ def test_changed_data_are_refused(stopped_by_ctrl_c, data, tmp_path):
 
 def test_a_test_file_that_the_run_did_not_begin_with_is_refused(stopped_by_ctrl_c, data):
     run, _ = stopped_by_ctrl_c
-    with pytest.raises(RunError, match="the data have changed"):
+    with pytest.raises(RunError, match="was begun with other --validation and --test files"):
         train(data, run.path, resume=True, test=data)
 
 

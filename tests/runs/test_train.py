@@ -18,6 +18,7 @@ from surefit.config import Settings
 from surefit.errors import DataError, UsageError
 from surefit.progress import Progress
 from surefit.runs.fine_tune import _row_weights
+from surefit.runs.tables import evaluation_tables
 from surefit.runs.train import train
 from surefit.trace import STAGE_SENTENCES, RunTrace
 from tiny_models import write_tiny_stock
@@ -85,7 +86,7 @@ def test_settings_hold_all_that_decides_the_result(run, learnable_csv, tiny_bert
 
 def test_metrics_have_the_promised_keys(run):
     metrics = read_json(run.metrics)
-    assert set(metrics) == {"schema_version", "test", "validation", "baselines", "training"}
+    assert set(metrics) == {"schema_version", "leaks", "test", "validation", "baselines", "training"}
     for name in ("test", "validation"):
         result = metrics[name]
         assert set(result) == RESULT
@@ -125,6 +126,7 @@ def test_the_kept_epoch_is_the_one_that_was_evaluated(trained_run):
     kept = training.epochs[training.best_epoch - 1]
     assert kept.macro_f1 == max(epoch.macro_f1 for epoch in training.epochs)
     assert metrics["training"] == {
+        "from_run": False,
         "epochs": len(training.epochs),
         "best_epoch": training.best_epoch,
         "steps": len(training.step_losses),
@@ -278,7 +280,11 @@ def test_texts_that_given_files_share_with_the_training_rows_are_counted(given_r
     run = RunDirectory(given_run.directory)
     assert read_json(run.audit)["leaks"] == {"exact": 3}
     (split,) = (stage for stage in given_run.trace.pipeline.stages if stage.stage == "split")
-    assert "WARNING: 3 rows of the given files repeat a training text" in split.notes
+    assert "WARNING: 3 validation or test rows repeat a text of another split" in split.notes
+    assert given_run.metrics["leaks"] == {"exact": 3}
+    assert "that it never saw" not in run.model_card.read_text()
+    assert "3 validation or test rows repeat a text" in run.model_card.read_text()
+    assert "WARNING: 3 rows leaked" in evaluation_tables(given_run.metrics)[0].title
     assert {row["split"] for row in read_table(run.splits) if row["group"] == "0"} == {"train", "validation"}
 
 

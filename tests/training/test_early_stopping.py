@@ -35,3 +35,11 @@ def test_the_best_epoch_is_the_first_with_the_highest_macro_f1(macro_f1s, best):
 )
 def test_training_ends_after_patience_epochs_without_a_better_one(macro_f1s, patience, stops):
     assert should_stop(epochs(*macro_f1s), patience) == stops
+
+
+def test_of_equal_scores_the_lower_validation_loss_is_better():
+    epochs = [
+        EpochTrace(number, 0.5, loss, 0.8, 0.44, observation="", seconds=1.0) for number, loss in enumerate([0.6, 0.5, 0.55], 1)
+    ]
+    assert best_epoch(epochs) == 2
+    assert not should_stop(epochs, patience=2)

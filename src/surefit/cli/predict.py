@@ -47,7 +47,7 @@ def predict(
     from surefit.runs.predict import check_output, predict_rows, read_file, read_texts, write_predictions
 
     if output is not None:
-        check_output(output)
+        check_output(output, input)
     with shown_progress(quiet or input is None) as progress:
         rows = read_file(input, read) if input is not None else read_texts(texts or _standard_input())
         predicted = predict_rows(run, rows, machine, progress)

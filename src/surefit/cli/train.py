@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -92,5 +93,7 @@ def _show(trained: Any) -> None:
     prose = Console(stderr=True)
     prose.print()
     prose.print(plain(f"The run is in {trained.directory}. Next:", "bold"), soft_wrap=True)
-    prose.print(plain(f'  surefit predict {trained.directory} "a text to classify"'), soft_wrap=True)
-    prose.print(plain(f'  surefit trace {trained.directory} "a text to see through the model"'), soft_wrap=True)
+    prose.print(plain(f'  surefit predict {shlex.quote(str(trained.directory))} "a text to classify"'), soft_wrap=True)
+    prose.print(
+        plain(f'  surefit trace {shlex.quote(str(trained.directory))} "a text to see through the model"'), soft_wrap=True
+    )

@@ -22,6 +22,8 @@ TEXT_NAMES = (
 )
 LABEL_NAMES = ("label", "class", "category", "target", "sentiment", "intent", "topic", "emotion", "tag", "label_name")
 
+_PAIR_NAME = "text_pair"
+
 _FLAGS = {"text": "--text", "text_pair": "--text-pair", "label": "--label", "id": "--id"}
 _SHOWN_NAMES = 20
 _SHOWN_CHARACTERS = 30
@@ -95,6 +97,9 @@ def choose_columns(columns: Sequence[str], settings: ReadSettings, *, labelled: 
         named["label"] = None
     found = {role: _named_column(columns, role, name) for role, name in named.items() if name is not None}
     taken = set(found.values())
+    if named["text"] is None and named["text_pair"] is None and len(pairs := _candidates(columns, (_PAIR_NAME,), taken)) == 1:
+        found["text_pair"] = pairs[0]
+        taken.add(pairs[0])
     if "text" not in found:
         found["text"] = _text_column(columns, taken, settings, labelled=labelled)
     if "label" not in found:

@@ -24,7 +24,7 @@ from surefit.normalization import normalize_text
 
 _MOST_SHEET_BYTES = 2**31
 _MOST_CELLS = 100_000_000
-_CELL_NAME = re.compile(rb'<c [^>]*?r="([A-Z]{1,3})([0-9]{1,7})"')
+_CELL_NAME = re.compile(rb"""<(?:\w+:)?c\s[^>]*?\br\s*=\s*["']([A-Z]{1,3})([0-9]{1,7})["']""")
 
 
 def read_excel(content: bytes, settings: ReadSettings, *, labelled: bool) -> ReadResult:
@@ -77,11 +77,11 @@ def _sheets_of_xlsx(content: bytes) -> Iterator[tuple[str, bytes]]:
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             for part in archive.infolist():
-                if not part.filename.startswith("xl/worksheets/sheet"):
-                    continue
                 if part.file_size > _MOST_SHEET_BYTES:
-                    raise DataError(f"a sheet unpacks to {part.file_size:,} bytes; export it as CSV")
-                yield Path(part.filename).stem, archive.read(part)
+                    raise DataError(f"a part of the workbook unpacks to {part.file_size:,} bytes; export it as CSV")
+                content_of_part = archive.read(part) if part.filename.endswith(".xml") else b""
+                if b"sheetData" in content_of_part:  # a sheet, whatever its file is called
+                    yield Path(part.filename).stem, content_of_part
     except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, ValueError, OSError) as error:
         raise _unusable(error) from None  # what zipfile raises on damaged and on locked archives
 

@@ -3,7 +3,7 @@
 The rules, of which the first that holds speaks:
 
 1. *unstable*: a loss is not a finite number, the training loss rose against the epoch before, or
-   macro F1 fell by more than 0.10 against the epoch before;
+   macro F1 is more than 0.10 under the best so far;
 2. *not learning*: macro F1 never left what guessing gives, 1 / classes, by more than 0.05 (by half
    of it, where that is less), and the training loss is at chance or where it began;
 3. *overfitting*: the validation loss rose against its lowest point so far;
@@ -91,8 +91,9 @@ def _unstable(epochs: Sequence[EpochFigures]) -> str:
             f"unstable: training loss rose from {before.training_loss:.3f} to {last.training_loss:.3f}; "
             "a lower learning rate or a longer warm-up steadies it"
         )
-    if before.macro_f1 - last.macro_f1 > _F1_COLLAPSE:
-        return f"unstable: macro F1 fell from {before.macro_f1:.3f} to {last.macro_f1:.3f} in one epoch"
+    best_f1 = max(figures.macro_f1 for figures in epochs)
+    if best_f1 - last.macro_f1 > _F1_COLLAPSE:
+        return f"unstable: macro F1 fell from {best_f1:.3f} to {last.macro_f1:.3f}"
     return ""
 
 
@@ -106,7 +107,7 @@ def _not_learning(epochs: Sequence[EpochFigures], classes: int, majority_share: 
     if at_chance or unmoved:
         return (
             f"not learning: macro F1 {last.macro_f1:.3f} is what guessing gives ({guessing:.3f}) and training loss "
-            f"stays at {last.training_loss:.3f}; check the labels, or try another learning rate or more epochs"
+            f"is {last.training_loss:.3f}; check the labels, or try another learning rate or more epochs"
         )
     return ""
 

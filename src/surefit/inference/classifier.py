@@ -178,6 +178,9 @@ class TextClassifier:
     ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         if not texts:
             return np.zeros((0, len(self.classes)), dtype=np.float32), np.zeros(0, dtype=np.bool_)
+        # As in training: an invisible character in a typed "[SEP]" would otherwise keep it from being one.
+        texts = [normalize_text(text) for text in texts]
+        pairs = None if pairs is None else [normalize_text(pair) for pair in pairs]
         encodings = self._saved.tokenizer.encode(texts, pairs)
         truncated = np.array([encoding.truncated_tokens > 0 for encoding in encodings])
         return predict_logits(self._saved.classifier, encodings, self._hardware, progress), truncated

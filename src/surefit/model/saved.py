@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -37,6 +38,8 @@ from surefit.text.tokenizer import TextTokenizer
 from surefit.types import DecisionRule, LabelSchema
 
 FACTS = "surefit.json"
+# Together these decide what the model answers, so none may be of another model.
+_HASHED = (WEIGHTS, CONFIG, TOKENIZER, TOKENIZER_CONFIG)
 
 # What a checkpoint's config.json says of itself and no longer holds for the classifier.
 _OUTDATED = (
@@ -100,7 +103,11 @@ def save_classifier(
         facts: anything else for `surefit.json`, such as fingerprints of the data.
     """
     with atomic_directory(directory) as temporary:
-        save_file(_saved_tensors(classifier, rule.temperature), temporary / WEIGHTS, metadata={"format": "pt"})
+        tensors = _saved_tensors(classifier, rule.temperature)
+        try:
+            save_file(tensors, temporary / WEIGHTS, metadata={"format": "pt"})
+        except SafetensorError as error:  # a full disk, for instance
+            raise ModelError(f"the model cannot be written to {directory}: {' '.join(str(error).split())[:200]}") from None
         (temporary / TOKENIZER).write_text(tokenizer.to_json(), encoding="utf-8")
         _write_stock_json(temporary / CONFIG, _stock_config(classifier, tokenizer))
         _write_stock_json(temporary / TOKENIZER_CONFIG, _tokenizer_config(classifier, tokenizer))
@@ -110,7 +117,7 @@ def save_classifier(
             "max_length": tokenizer.max_length,
             "decision": {"temperature": rule.temperature, "thresholds": rule.thresholds},
             "base_model": base_model,
-            "sha256": {file: sha256_of(temporary / file) for file in (WEIGHTS, TOKENIZER)},
+            "sha256": {file: sha256_of(temporary / file) for file in _HASHED},
         }
         write_json(temporary / FACTS, dict(facts or {}) | own)
         shutil.copymode(temporary / CONFIG, temporary / WEIGHTS)  # safetensors makes files that only their owner reads
@@ -135,6 +142,8 @@ def load_classifier(path: Path) -> SavedClassifier:
     classifier = empty_classifier(schema, choose_head(schema, None), config)
     expected = classifier.network.state_dict()
     _fill_exactly(classifier.network, expected, read_tensors(directory), directory / WEIGHTS)
+    if not 1 <= max_length <= (classifier.max_tokens or max_length):
+        raise ModelError(f"{directory / FACTS} has max_length {max_length}, which the model cannot read; it is damaged")
     tokenizer = read_tokenizer(directory, max_length)
     tokenizer.require_fit(classifier.vocabulary_rows)
     return SavedClassifier(classifier.eval(), tokenizer, rule, temperature, head, facts)
@@ -260,8 +269,8 @@ def _read_decision(facts: Mapping[str, Any], schema: LabelSchema, path: Path) ->
 
 def _require_unchanged(directory: Path, facts: Mapping[str, Any]) -> None:
     hashes = facts.get("sha256")
-    if not isinstance(hashes, dict) or set(hashes) != {WEIGHTS, TOKENIZER}:
-        raise ModelError(f"{directory / FACTS} is damaged: it names no sha256 of {WEIGHTS} and {TOKENIZER}")
+    if not isinstance(hashes, dict) or set(hashes) != set(_HASHED):
+        raise ModelError(f"{directory / FACTS} is damaged: it names no sha256 of {', '.join(_HASHED)}")
     for name, expected in hashes.items():
         file = directory / name
         if not file.is_file():

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from surefit.artifacts import write_csv
+from surefit.artifacts import require_other_file, write_csv
 from surefit.config import ReadSettings, Settings
 from surefit.data.audit import Audit, Source, audit
 from surefit.data.clean import clean
@@ -25,6 +25,8 @@ def audit_file(data: Path, read: Mapping[str, Any], rejected: Path | None) -> Au
     Raises:
         DataError: the file cannot be read, or no row of it can be used.
     """
+    if rejected is not None:
+        require_other_file(rejected, data)
     reading = read_source(data, Settings(read=ReadSettings(**read)))
     if rejected is not None:
         rows = ((item.record, item.line, item.id, item.reason) for item in reading.rejected)

@@ -62,11 +62,21 @@ def conclude(job: Job, state: TrainingState, recorder: PipelineRecorder, progres
             ended=_ended(state, settings.training),
         ),
     )
+    if rows.leaks:
+        progress.note(
+            f"WARNING: {rows.leaks:,} validation or test rows repeat a text of another split: the figures are too good"
+        )
     metrics = {
+        "leaks": {"exact": rows.leaks},
         "test": judged["test"].result.to_dict(),
         "validation": judged["validation"].result.to_dict(),
         "baselines": baselines.to_dict(),
-        "training": {"epochs": len(state.epochs), "best_epoch": best_epoch(state.epochs), "steps": state.step},
+        "training": {
+            "epochs": len(state.epochs),
+            "best_epoch": best_epoch(state.epochs),
+            "steps": state.step,
+            "from_run": not job.pretrained.new_parameters,
+        },
     }
     return Conclusion(judged["test"], metrics, trace)
 

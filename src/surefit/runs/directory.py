@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from surefit.artifacts import RunDirectory, read_json
 from surefit.errors import RunError
@@ -47,8 +50,31 @@ def require_other_model(run: RunDirectory, model: str) -> None:
     Raises:
         RunError: they are one.
     """
-    if Path(model).expanduser().resolve() in (run.path.resolve(), run.model.resolve()):
+    if os.path.realpath(Path(model).expanduser()) in (os.path.realpath(run.path), os.path.realpath(run.model)):
         raise RunError(f"--overwrite would destroy {run.path}, the run to train on from; name another directory with --run")
+
+
+def require_data_outside(run: RunDirectory, sources: Iterable[Any]) -> None:
+    """Refuses data that are files of the run itself, since it would replace them.
+
+    Args:
+        run: the run to be made.
+        sources: paths, or frames, which are in memory.
+
+    Raises:
+        RunError: a path is the run's own, or a name cannot be written down.
+    """
+    paths = [Path(source) for source in sources if isinstance(source, str | Path)]
+    own = [Path(os.path.realpath(entry)) for entry in run.entries]
+    for path in paths:
+        if any(Path(os.path.realpath(path)).is_relative_to(entry) for entry in own):
+            raise RunError(f"{path} is a file of the run {run.path}, which would replace it; name another run with --run")
+    for path in (run.path, *paths):
+        try:
+            str(path).encode()
+        except UnicodeEncodeError:
+            shown = str(path).encode("utf-8", "backslashreplace").decode()
+            raise RunError(f"the name {shown} is not UTF-8, so that it cannot be recorded; rename it") from None
 
 
 def claim_run(run: RunDirectory, *, overwrite: bool) -> None:

@@ -38,6 +38,7 @@ def evaluate_file(
     classifier = load(run, **machine)
     reading = read_source(data, Settings(read=ReadSettings(**read)))
     targets = encode_labels(reading.examples, classifier.schema, data.name)
+    progress.note(f"texts are read from the column {reading.chosen['text']!r}, labels from {reading.chosen['label']!r}")
     progress.begin("evaluate", len(reading.examples))
     pairs = None if reading.examples.text_pairs is None else reading.examples.text_pairs.to_pylist()
     predictions = classifier.predict(reading.examples.texts.to_pylist(), pairs)

@@ -12,7 +12,7 @@ from typing import IO, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from surefit.artifacts import atomic_writer, write_csv_rows
+from surefit.artifacts import atomic_writer, require_other_file, write_csv_rows
 from surefit.config import ReadSettings
 from surefit.data.read import ReadResult, read
 from surefit.errors import UsageError
@@ -95,6 +95,8 @@ def predict_rows(run: Path, rows: InputRows, machine: Mapping[str, Any], progres
         progress: told how many rows are done.
     """
     classifier = load(run, **machine)
+    if rows.reading is not None:
+        progress.note(f"texts are read from the column {rows.reading.chosen['text']!r}")
     progress.begin("predict", len(rows.ids))
     if rows.reading is not None:
         predictions = classifier.predict_records(rows.reading, progress)
@@ -135,12 +137,18 @@ def write_predictions(path: Path | None, predicted: PredictedRows) -> None:
             file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in predicted.to_dicts())
 
 
-def check_output(path: Path) -> None:
-    """Refuses a name whose ending is no format that can be written, before any work is done.
+def check_output(path: Path, read: Path | None = None) -> None:
+    """Refuses a name that cannot be written to, before any work is done.
+
+    Args:
+        path: the file to write; its ending says in which format.
+        read: the file that is read, if any.
 
     Raises:
-        UsageError: it is not, or it is the name of a directory.
+        UsageError: no format has that ending, it is a directory, or it is the file that is read.
     """
+    if read is not None:
+        require_other_file(path, read)
     if path.is_dir():
         raise UsageError(f"--output {path} is a directory; name a file")
     if path.suffix.lower() not in _OUTPUTS:

@@ -50,7 +50,9 @@ def require_same_run(run: RunDirectory, facts: Mapping[str, Any], progress: Prog
     Raises:
         RunError: the data, the classes or the pretrained model are not those that the run began with.
     """
-    stored = read_json(run.settings)
+    stored = read_json(run.settings) | {name: _facts(run, name) for name in ("versions", "machine")}
+    if set(stored.get("data") or {}) != set(facts["data"]):
+        raise RunError(f"the run {run.path} was begun with other --validation and --test files; resume with the same ones")
     if stored.get("data") != facts["data"]:
         raise RunError(f"the data have changed since the run {run.path} began; start a new run with --run")
     if stored.get("base_model") != facts["base_model"]:
@@ -65,6 +67,8 @@ def flat_settings(nested: Mapping[str, Any]) -> dict[str, Any]:
     groups = {slot.name for slot in dataclasses.fields(Settings) if dataclasses.is_dataclass(slot.default)}
     flat: dict[str, Any] = {}
     for name, value in nested.items():
+        if name in groups and not isinstance(value, dict):
+            raise RunError(f"the settings of {name!r} in settings.json are damaged: start a new run with --run")
         flat |= value if name in groups else {name: value}
     return flat
 

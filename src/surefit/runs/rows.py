@@ -79,7 +79,9 @@ class PreparedRows:
         duplicates: of the training data.
         audited: cleaned rows of the training data, all splits.
         texts_changed: rows of the training data whose text was changed by normalisation.
-        leaks: rows of given files whose text also stands in the training rows.
+        leaks: test rows whose text stands in the training or validation rows, and validation rows
+            whose text stands in the training rows; there are none unless files were given.
+        files: name of the file that each split's rows come from.
     """
 
     schema: LabelSchema
@@ -92,6 +94,7 @@ class PreparedRows:
     audited: Examples
     texts_changed: int
     leaks: int
+    files: dict[SplitName, str]
 
 
 @dataclass
@@ -133,7 +136,7 @@ def prepare_rows(
         rows = np.arange(len(parts[source].examples)) if name in given else dealt.rows(name)
         splits[name] = SplitRows(parts[source].examples.take(rows), targets[source][rows], groups[source][rows])
     _require_every_class(splits, schema, main.name)
-    leaks = sum(int(leaked_rows(splits[name].examples, splits["train"].examples).sum()) for name in given)
+    leaks = _count_leaks(splits) if given else 0
     _record_split(splits, schema, leaks, recorder, start)
     return PreparedRows(
         schema=schema,
@@ -146,7 +149,15 @@ def prepare_rows(
         audited=main.examples,
         texts_changed=main.texts_changed,
         leaks=leaks,
+        files={name: parts[name if name in given else "train"].name for name in SPLIT_NAMES},
     )
+
+
+def _count_leaks(splits: dict[SplitName, SplitRows]) -> int:
+    """Test rows whose text stands in training or validation rows, and validation rows in training rows."""
+    train, validation, test = (splits[name].examples for name in SPLIT_NAMES)
+    in_test = leaked_rows(test, train) | leaked_rows(test, validation)
+    return int(in_test.sum() + leaked_rows(validation, train).sum())
 
 
 def read_source(source: Any, settings: Settings) -> ReadResult:
@@ -259,7 +270,7 @@ def _record_split(
         more = ", ..." if len(schema) > 3 else ""
         notes.append(f"{summary.name} {summary.rows:,} rows ({summary.share:.1%}): {shares}{more}")
     if leaks:
-        notes.append(f"WARNING: {leaks:,} rows of the given files repeat a training text")
+        notes.append(f"WARNING: {leaks:,} validation or test rows repeat a text of another split")
     rows = sum(len(part.examples) for part in splits.values())
     columns = (*splits["train"].examples.columns, "class id", "group")
     seconds = time.perf_counter() - start

@@ -19,7 +19,13 @@ _CONFUSED_PAIRS = 8
 
 def evaluation_tables(metrics: Mapping[str, Any]) -> tuple[Table, ...]:
     """Figures by class, confusion matrix and baselines of a run's test rows."""
-    return (*figures_tables(metrics["test"], "Evaluation on the test rows, which the model never saw"), _baselines(metrics))
+    leaks = metrics.get("leaks", {}).get("exact", 0)
+    which = "which the model never saw"
+    if leaks:
+        which = f"WARNING: {leaks:,} rows leaked, the figures are too good"
+    elif metrics["training"].get("from_run"):
+        which = "which this run did not train on; the run it trains on from may have"
+    return (*figures_tables(metrics["test"], f"Evaluation on the test rows ({which})"), _baselines(metrics))
 
 
 def figures_tables(result: Mapping[str, Any], title: str) -> tuple[Table, ...]:

@@ -12,13 +12,13 @@ import numpy as np
 from surefit.artifacts import RunDirectory, read_json, write_json
 from surefit.config import Settings
 from surefit.data.audit import Audit, Source, TokenCounts, audit
-from surefit.errors import Interrupted
+from surefit.errors import Interrupted, RunError
 from surefit.inference.classifier import TextClassifier, load
 from surefit.model.hardware import choose_hardware
 from surefit.model.pretrained import Pretrained, known_schema, load_pretrained, save_classifier
 from surefit.progress import Progress
 from surefit.runs.conclude import conclude
-from surefit.runs.directory import check_run, claim_run, default_run_path, require_other_model
+from surefit.runs.directory import check_run, claim_run, default_run_path, require_data_outside, require_other_model
 from surefit.runs.fine_tune import fine_tune
 from surefit.runs.fingerprint import data_fingerprint, machine, versions
 from surefit.runs.job import Job
@@ -93,6 +93,7 @@ def train(
     sources = Sources(data, validation, test)
     directory = RunDirectory(Path(run) if run is not None else default_run_path(source_name(data)))
     check_run(directory, resume=resume, overwrite=overwrite)
+    require_data_outside(directory, (data, validation, test))
     going_on = resume and directory.settings.is_file()
     if resume and not going_on:
         progress.note(f"there is no run in {directory.path} yet; starting it")
@@ -135,7 +136,10 @@ def open_run(path: Path) -> TrainedRun:
         RunError: it is not finished, or a file of it is damaged.
     """
     directory = RunDirectory(path)
-    return TrainedRun(path, read_json(directory.metrics), RunTrace.from_dict(read_json(directory.trace)))
+    metrics = read_json(directory.metrics)
+    if not metrics.keys() >= {"test", "validation", "baselines", "training"}:
+        raise RunError(f"{directory.metrics} is damaged: it lacks figures; train again with --overwrite")
+    return TrainedRun(path, metrics, RunTrace.from_dict(read_json(directory.trace)))
 
 
 def _facts(job: Job, sources: Sources) -> dict[str, Any]:

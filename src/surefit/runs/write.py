@@ -63,12 +63,12 @@ class TrainingLog(Progress):
         if not self._path.exists():
             return
         kept = []
-        for line in self._path.read_text(encoding="utf-8").splitlines():
+        for line in self._path.read_text(encoding="utf-8", errors="replace").splitlines():
             try:
                 entry = json.loads(line)
-            except json.JSONDecodeError:
-                continue  # the last line of a process that was killed
-            before = entry["step"] < record.step if entry["event"] == "step" else entry["epoch"] < record.epoch
+                before = entry["step"] < record.step if entry["event"] == "step" else entry["epoch"] < record.epoch
+            except (ValueError, KeyError, TypeError):
+                continue  # the last line of a process that was killed, or damage
             if before:
                 kept.append(line + "\n")
         with atomic_writer(self._path) as file:
@@ -83,18 +83,20 @@ def write_preparation(run: RunDirectory, rows: PreparedRows, audit: Audit) -> No
         ("file", "record", "line", "id", "reason"),
         ((name, item.record, item.line, item.id, item.reason) for name, item in rows.rejected),
     )
-    write_csv(run.splits, ("id", "split", "group"), _split_rows(rows))
+    write_csv(run.splits, ("id", "split", "group", "file"), _split_rows(rows))
 
 
-def _split_rows(rows: PreparedRows) -> Iterator[tuple[str, str, int]]:
-    """Row id, split, duplicate group; each file's rows in the file's order."""
-    entries: list[tuple[tuple[int, int], str, str, int]] = []
+def _split_rows(rows: PreparedRows) -> Iterator[tuple[str, str, int, str]]:
+    """Row id, split, duplicate group, file; each file's rows in the file's order."""
+    entries: list[tuple[tuple[int, int], str, str, int, str]] = []
     for file_number, (name, part) in enumerate(rows.splits.items()):
         own_file = rows.raw[name] is not rows.raw["train"]
         order = [(file_number if own_file else 0, record) for record in part.examples.records.tolist()]
-        entries.extend(zip(order, part.examples.ids.to_pylist(), [name] * len(order), part.groups.tolist(), strict=True))
-    for _, row_id, split, group in sorted(entries):
-        yield row_id, split, group
+        ids, groups = part.examples.ids.to_pylist(), part.groups.tolist()
+        file = rows.files[name]
+        entries += [(place, row_id, name, group, file) for place, row_id, group in zip(order, ids, groups, strict=True)]
+    for _, *row in sorted(entries):
+        yield tuple(row)  # type: ignore[misc]
 
 
 def write_results(run: RunDirectory, metrics: dict[str, Any], trace: RunTrace, rows: PreparedRows, judged: Judged) -> None:

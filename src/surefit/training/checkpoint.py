@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -116,7 +117,10 @@ def _content_hash(content: dict[str, Any]) -> str:
 
 
 def _write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
-    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, path)
+    try:
+        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, path)
+    except SafetensorError as error:  # a full disk, for instance; the checkpoint before stays as it is
+        raise RunError(f"{path.parent.parent} cannot take a checkpoint: {' '.join(str(error).split())[:200]}") from None
     with open(path, "rb") as file:
         os.fsync(file.fileno())
 
