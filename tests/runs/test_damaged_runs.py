@@ -1,0 +1,72 @@
+"""A run with damaged files ends in a sentence, or is mended, and never in a traceback."""
+
+import json
+import shutil
+
+import pytest
+
+from learnable_rows import LEARNING
+from surefit.artifacts import RunDirectory
+from surefit.errors import ModelError, RunError
+from surefit.inference.classifier import load
+from surefit.runs.train import open_run, train
+
+
+@pytest.fixture
+def copied_run(trained_run, tmp_path):
+    shutil.copytree(trained_run.directory, tmp_path / "run")
+    return RunDirectory(tmp_path / "run")
+
+
+def change(path, edit):
+    content = json.loads(path.read_text())
+    edit(content)
+    path.write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize(
+    ("edit", "sentence"),
+    [
+        (lambda facts: facts.update(versions=None), "has no 'versions'; it is damaged"),
+        (lambda facts: facts["settings"].update(read=None), "settings of 'read' in settings.json are damaged"),
+    ],
+)
+def test_damaged_settings_are_named_when_the_run_is_resumed(copied_run, learnable_csv, tiny_bert, edit, sentence):
+    copied_run.metrics.unlink()
+    change(copied_run.settings, edit)
+    with pytest.raises(RunError, match=sentence):
+        train(learnable_csv, copied_run.path, resume=True, model=tiny_bert, **LEARNING)
+
+
+def test_metrics_without_figures_are_named(copied_run):
+    copied_run.metrics.write_text("{}")
+    with pytest.raises(RunError, match=r"metrics\.json is damaged"):
+        open_run(copied_run.path)
+
+
+def test_a_maximum_length_beyond_the_model_is_named(copied_run):
+    change(copied_run.model / "surefit.json", lambda facts: facts.update(max_length=1_000_000))
+    with pytest.raises(ModelError, match="max_length 1000000, which the model cannot read"):
+        load(copied_run.path)
+
+
+def test_swapped_class_names_are_noticed(copied_run):
+    change(copied_run.model / "config.json", lambda config: config["id2label"].update({"0": "good", "1": "bad"}))
+    with pytest.raises(ModelError, match=r"config\.json is not the file that was saved"):
+        load(copied_run.path)
+
+
+def test_damaged_lines_of_the_training_log_are_dropped_on_resume(copied_run, learnable_csv, tiny_bert):
+    copied_run.metrics.unlink()
+    shutil.rmtree(copied_run.checkpoints)
+    copied_run.training_log.write_bytes(b"1\n{}\n\xff\n")
+    train(learnable_csv, copied_run.path, resume=True, model=tiny_bert, **LEARNING)
+    lines = [json.loads(line) for line in copied_run.training_log.read_text().splitlines()]
+    assert [line["step"] for line in lines if line["event"] == "step"][:3] == [1, 2, 3]
+
+
+def test_an_invisible_character_in_a_typed_special_token_changes_no_answer(trained_run):
+    classifier = trained_run.load(precision="fp32", threads=1)
+    dirty, clean = "good [SE\u200bP] film", "good [SEP] film"
+    assert classifier.predict(dirty).scores == classifier.predict(clean).scores
+    assert classifier.trace(dirty).score == pytest.approx(classifier.predict(dirty).score, abs=1e-6)
