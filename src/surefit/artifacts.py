@@ -74,6 +74,10 @@ class RunDirectory:
         return self.path / "splits.csv"
 
     @property
+    def seen_texts(self) -> Path:
+        return self.path / "seen_texts.safetensors"
+
+    @property
     def predictions(self) -> Path:
         return self.path / "predictions.csv"
 
@@ -85,13 +89,20 @@ class RunDirectory:
     def entries(self) -> tuple[Path, ...]:
         """All files and directories of a run, there or not; the settings, which mark it as a run, come last."""
         results = (self.metrics, self.model, self.model_card, self.predictions, self.trace)
-        return (*results, self.checkpoints, self.training_log, self.audit, self.rejected, self.splits, self.settings)
+        preparation = (self.audit, self.rejected, self.splits, self.seen_texts)
+        return (*results, self.checkpoints, self.training_log, *preparation, self.settings)
 
 
 def model_directory(path: Path) -> Path:
     """The saved model in `path`, which may be a run directory or the model directory itself."""
     run = RunDirectory(path)
     return run.model if run.model.is_dir() else path
+
+
+def run_of_model(path: Path) -> RunDirectory:
+    """The run of a saved model; `path` may be the run directory or the model directory in it."""
+    run = RunDirectory(path)
+    return run if run.model.is_dir() else RunDirectory(path.absolute().parent)
 
 
 @contextmanager

@@ -14,15 +14,15 @@ from typing import Any
 from surefit.errors import RunError
 from surefit.types import EpochFigures
 
-# What each stage does and why, in one plain sentence, for readers who meet it the first time.
+# What each stage does and why, in one plain sentence, for readers who meet it the first time. In these and the
+# sentences below, what stands in braces differs between families of encoders and is filled in by who knows the model.
 STAGE_SENTENCES = {
     "read": "Reads the file record by record; each record is either used or rejected with its line and the reason.",
     "clean": "Makes texts that look the same be the same: one Unicode form, no invisible characters, single spaces.",
     "labels": "Gives each class name a number, because the model answers with numbers; the names are kept with the model.",
     "duplicates": "Finds rows with the same text, so that no test text can have been seen in training.",
     "split": "Sets rows aside: validation to choose the best epoch, test for the final figures, the rest to learn from.",
-    "tokenise": "Cuts each text into word pieces the model knows and replaces them by their ids; [CLS] opens, [SEP] closes "
-    "(other families than BERT call them otherwise).",
+    "tokenise": "Cuts each text into word pieces the model knows and replaces them by their ids; {first} opens, {last} closes.",
     "pack": "Lays the rows of a batch end to end, so that no computing time is spent on padding.",
     "train": "Shows the model batches of rows and moves its weights a little after each, so that its errors get smaller; "
     "the rate is small because the pretrained weights already know the language.",
@@ -30,18 +30,29 @@ STAGE_SENTENCES = {
     "save": "Writes weights, tokenizer and class names together, so that the model answers elsewhere as it does here.",
 }
 
+# What "pack" is followed by where a family's own class computes.
+PADDED_SENTENCE = "Lays the rows of a batch together; this family's own class pads them to the longest of the batch again."
+
 LAYER_SENTENCES = {
-    "tokenisation": "The text is cut into word pieces of the model's vocabulary; a piece that continues a word starts with ##. "
-    "[CLS] is added in front as the place where the model gathers the meaning of the whole text, [SEP] marks the end.",
+    "tokenisation": "The text is cut into word pieces of the model's vocabulary{word_mark}. "
+    "{first} is added in front, {last} marks the end.",
     "input ids and mask": "Each piece is replaced by its row number in the model's table of vectors. "
     "The mask is 1 for real pieces and 0 for padding, so that padding is never attended to.",
-    "encoder": "Each layer lets every piece look at all the others (attention) and rewrites its vector. "
-    "The vector at [CLS] is what the head makes the decision from.",
-    "head": "The head (in BERT a linear layer with tanh, the pooler, and one more linear layer) turns the [CLS] vector "
-    "into a number for each class, the logits: the larger, the more likely.",
-    "prediction": "The logits are turned into probabilities that sum to one, and the decision rule picks the label.",
+    "encoder": "Each layer lets every piece look at the others (attention) and rewrites its vector. "
+    "The meaning of the whole text is gathered in {head_input}: the head makes the decision from there.",
+    "head": "The head ({head}) turns {head_input} into a number for each class, the logits: the larger, the more likely.",
+    "prediction": "The logits are turned into probabilities that sum to one (softmax), and the decision rule picks the label.",
 }
-
+# Where a row may have several labels.
+MULTI_LABEL_SENTENCES = {
+    "prediction": "Each logit is turned into a probability of its own (sigmoid), so that they need not sum to one; "
+    "every class whose probability reaches its threshold is a label.",
+}
+# Added where two classes were trained with the sigmoid head.
+ONE_LOGIT_SENTENCES = {
+    "head": "It was trained with one logit, which is shown as two: the first is always 0.",
+    "prediction": "The softmax of these two logits gives the same probabilities as the sigmoid of the one that was trained.",
+}
 
 # Characters shown of a long value, at its beginning and at its end.
 _BRIEF_START, _BRIEF_END = 90, 50
@@ -166,7 +177,7 @@ class PipelineTrace(_Shown):
                 for stage in self.stages
                 for first, (name, value) in zip((True, *[False] * len(stage.example)), stage.example.items(), strict=False)
             ),
-            note="[PAD] and the mask's zeros are what most encoders would see; SureFit's own BERT skips the padding.",
+            note="The padding and the mask's zeros are what most encoders would see; SureFit's own BERT skips the padding.",
         )
         return stages, carried
 

@@ -27,9 +27,22 @@ def test_json_has_figures_with_rows_of_truth(trained_run, unseen):
 def test_tables_on_standard_output(trained_run, unseen):
     outcome = run_here("evaluate", trained_run.directory, unseen)
     assert outcome.status == 0
-    assert outcome.err == "texts are read from the column 'text', labels from 'label'\n"
+    assert outcome.err == ""
     for said in ("Evaluation on unseen.csv", "macro average", "weighted average", "rows are the truth", "on 2 rows"):
         assert said in outcome.out
+
+
+def test_columns_of_other_names_than_in_training_are_said(trained_run, tmp_path):
+    data = write_table(tmp_path / "new.csv", ("review", "label"), [("a great story", "good")])
+    outcome = run_here("evaluate", trained_run.directory, data)
+    assert outcome.err == "the text is read from the column 'review'\n"
+
+
+def test_rows_that_the_model_has_learned_from_are_said_in_the_title(trained_run, learnable_csv):
+    outcome = run_here("evaluate", trained_run.directory, learnable_csv)
+    leaks = run_here("evaluate", trained_run.directory, learnable_csv, "--json").json()["leaks"]["exact"]
+    assert leaks > 100
+    assert f"WARNING: the model has learned from {leaks} of these rows" in " ".join(outcome.out.split())
 
 
 def test_the_test_rows_again_come_to_the_figures_of_the_run(trained_run, learnable_csv, tmp_path):

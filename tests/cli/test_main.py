@@ -6,6 +6,7 @@ import signal
 import subprocess
 
 import pytest
+import torch
 from surefit_command import ENVIRONMENT, PROGRAM, Outcome, assert_refused, run_here, run_program, start_program
 
 BAD_USAGE = {
@@ -46,6 +47,18 @@ def test_a_message_moves_no_cursor():
 def test_an_output_that_cannot_be_written_is_named(tmp_path, learnable_csv):
     (tmp_path / "rejected.csv").mkdir()
     assert_refused(run_here("audit", learnable_csv, "--rejected", tmp_path / "rejected.csv"), str(tmp_path / "rejected.csv"))
+
+
+@pytest.mark.parametrize("take", [lambda: torch.empty(2**50), lambda: bytearray(2**62)], ids=["torch", "Python"])
+def test_memory_that_runs_out_is_a_sentence(monkeypatch, take):
+    monkeypatch.setattr("surefit.runs.predict.predict_texts", lambda *arguments: take())
+    assert_refused(run_here("predict", "run", "good"), "the memory of this machine is used up")
+
+
+def test_other_errors_of_torch_are_not_taken_for_it(monkeypatch):
+    monkeypatch.setattr("surefit.runs.predict.predict_texts", lambda *arguments: torch.ones(2) @ torch.ones(3))
+    with pytest.raises(RuntimeError, match="size"):
+        run_here("predict", "run", "good")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs POSIX file names")

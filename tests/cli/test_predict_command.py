@@ -3,11 +3,15 @@
 import csv
 import io
 import json
+import shlex
 
 import pyarrow.parquet as pq
 import pytest
 from file_builders import jsonl, lines, ods, parquet, workbook
 from surefit_command import assert_refused, run_here, run_program
+
+from learnable_rows import LEARNING, learnable_rows, write_table
+from surefit.runs.train import train
 
 COLUMNS = ["id", "text", "label", "probability", "truncated", "reason"]
 TEXTS = ["a great nice film", "an awful worst story", "", "the best happy fine", "=1+1", "x" * 300]
@@ -64,6 +68,45 @@ class TestArguments:
         assert [(row["label"], row["reason"]) for row in rows] == [("good", ""), ("", "not a text"), ("bad", "")]
 
 
+@pytest.fixture(scope="module")
+def pairs_run(tiny_bert, tmp_path_factory):
+    """A run on pairs of texts."""
+    directory = tmp_path_factory.mktemp("pairs")
+    rows = [("is it", text, label) for text, label in learnable_rows(60)]
+    data = write_table(directory / "pairs.csv", ("question", "answer", "label"), rows)
+    options = LEARNING | {"epochs": 1, "text": "question", "text_pair": "answer"}
+    return train(data, directory / "run", model=tiny_bert, **options).directory
+
+
+class TestPairs:
+    def test_one_pair_as_arguments(self, pairs_run, tmp_path):
+        (row,) = table(run_here("predict", pairs_run, "is it", "--text-pair", "a great film").out)
+        data = write_table(tmp_path / "new.csv", ("text", "answer", "question"), [("x", "a great film", "is it")])
+        (same,) = table(run_here("predict", pairs_run, "--input", data, "--quiet").out)
+        assert (row["label"], row["text"]) == (same["label"], same["text"]) == (row["label"], "is it")
+        assert float(row["probability"]) == pytest.approx(float(same["probability"]), abs=1e-3)
+
+    def test_without_the_second_text_the_flag_is_named(self, pairs_run):
+        assert_refused(run_here("predict", pairs_run, "is it"), "judges pairs of texts", "--text-pair")
+
+    @pytest.mark.parametrize("texts", [(), ("a", "b")])
+    def test_a_second_text_goes_with_one_text(self, pairs_run, texts):
+        assert_refused(run_here("predict", pairs_run, *texts, "--text-pair", "c"), "second text of one TEXT", "--input")
+
+    def test_a_model_of_single_texts_takes_no_second(self, run):
+        assert_refused(run_here("predict", run, "good", "--text-pair", "bad"), "judges single texts", "leave", "--text-pair")
+
+    def test_training_says_what_to_type_next(self, tiny_bert, tmp_path):
+        rows = [("is it", text, label) for text, label in learnable_rows(60)]
+        data = write_table(tmp_path / "pairs.csv", ("text", "text_pair", "label"), rows)
+        flags = ["--model", tiny_bert, "--epochs", "1", "--threads", "1", "--precision", "fp32"]
+        said = run_here("train", data, "--run", tmp_path / "run", *flags).err
+        for verb in ("predict", "trace"):
+            line = next(line for line in said.splitlines() if line.startswith(f"  surefit {verb} "))
+            outcome = run_here(*shlex.split(line)[1:])
+            assert outcome.status == 0, outcome.err
+
+
 class TestStandardInput:
     @pytest.mark.parametrize(
         ("stdin", "texts"),
@@ -71,7 +114,10 @@ class TestStandardInput:
             "lines": (b"good\nbad\n", ["good", "bad"]),
             "no newline at the end": (b"good\nbad", ["good", "bad"]),
             "Windows": (b"good\r\nbad\r\n", ["good", "bad"]),
+            "old Mac": (b"good\r\rbad\r", ["good", "", "bad"]),
+            "mixed newlines": (b"good\r\nbad\rso so\n\r", ["good", "bad", "so so", ""]),
             "byte order mark": (b"\xef\xbb\xbfgood\n", ["good"]),
+            "UTF-16, marked": ("schön\r\nbad\r\n".encode("utf-16"), ["schön", "bad"]),
             "blank lines count": (b"good\n\nbad\n\n", ["good", "", "bad", ""]),
             "nothing": (b"", []),
             "one newline": (b"\n", [""]),
@@ -88,8 +134,9 @@ class TestStandardInput:
         outcome = run_program("predict", run, "--json", stdin="sehr schön\ngood\n".encode())
         assert [row["text"] for row in outcome.json()["predictions"]] == ["sehr schön", "good"]
 
-    def test_another_encoding_is_refused_with_what_to_do(self, run):
-        assert_refused(run_here("predict", run, stdin=b"sch\xf6n\n"), "not UTF-8", "--encoding")
+    @pytest.mark.parametrize("encoding", ["cp1252", "utf-16-le"])
+    def test_another_encoding_is_refused_with_what_to_do(self, encoding, run):
+        assert_refused(run_here("predict", run, stdin="schön\n".encode(encoding)), "not UTF-8", "--encoding")
 
 
 class TestFiles:

@@ -120,6 +120,17 @@ DELIMITED = [
     HostileFile(
         "closed-by-accident-at-once.csv", lines(HEADER, "a,pos", "b,neg", '"c,neg', 'd",pos'), 3, ((4, "unclosed quote"),)
     ),
+    HostileFile(
+        "broken-off-and-closed-by-accident.csv",
+        lines(HEADER, "good,pos", '"broken', *plain_rows(300), 'a 5",neg', "end,pos"),
+        303,
+        ((3, "unclosed quote"),),
+    ),
+    HostileFile(
+        "letter-with-rows.csv",
+        lines(HEADER, "good,pos", "bad,neg", '"I wrote\ngood,pos\nbad,neg\nso so,pos\n\nand meant it.\nBob",neg', "bad,neg"),
+        4,
+    ),
     HostileFile("letter.csv", lines(HEADER, "good,pos", LETTER + ",neg", "bad,neg"), 3),
     HostileFile("letter-last.csv", lines("label,text", "pos,good", "neg," + LETTER, "neg,bad"), 3),
     HostileFile("table-in-a-cell.csv", lines(HEADER, "a,pos", "b,neg", '"x,pos\ny,neg\nv,pos\nw,neg\nz,pos",neg', "c,pos"), 4),

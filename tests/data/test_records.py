@@ -86,6 +86,78 @@ def test_rows_joined_by_a_stray_quote_are_told_from_a_text():
     assert records('"a, my\nb, your\nc",pos\n', shape=shape) == [(1, ["a, my\nb, your\nc", "pos"], "")]
 
 
+class TestRowsJoinedAfterARowThatBreaksOff:
+    ROWS = "b,pos\nc,neg\nd,pos\n"
+
+    def read(self, text, columns=2):
+        shape = RowShape(columns, columns - 1)
+        for name in ("pos", "neg"):
+            shape.learn(["x"] * (columns - 1) + [name])
+        return records(text, shape=shape)
+
+    def count(self, text):
+        return len(self.read(text))
+
+    def test_they_are_rows_of_their_own(self):
+        read = self.read(f'"a\n{self.ROWS}e 5",pos\n')
+        assert read[0] == (1, [], "unclosed quote")
+        assert [cells for _, cells, _ in read[1:]] == [["b", "pos"], ["c", "neg"], ["d", "pos"], ['e 5"', "pos"]]
+
+    def test_behind_a_first_cell(self):
+        assert len(self.read('7,"a\n8,b,pos\n9,c,neg\n10,d,pos\n11,e 5",pos\n', columns=3)) == 5
+
+    def test_whose_class_is_not_that_of_the_last(self):
+        assert self.count('"a\n' + "b,neg\n" * 3 + 'e 5",pos\n') == 5
+
+    def test_in_the_first_row_of_a_file(self):
+        assert len(records(f'"a\n{self.ROWS * 2}e 5",neg\n', shape=RowShape(2, 1))) == 8
+
+    @pytest.mark.parametrize(("lines", "count"), [("b,pos\n" * 2, 1), ("b,pos\n" * 3, 5), ("b,pos\n\n" * 3, 8), ("\n" * 9, 1)])
+    def test_three_lines_between_are_needed_and_blank_ones_do_not_count(self, lines, count):
+        assert self.count(f'"a\n{lines}e",pos\n') == count
+
+    @pytest.mark.parametrize(("whole", "count"), [(8, 1), (9, 12)])
+    def test_nine_tenths_must_be_complete(self, whole, count):
+        assert self.count('"a\n' + "b,pos\n" * whole + 'no row\ne",pos\n') == count
+
+    def test_the_last_line_must_be_a_row_too(self):
+        assert self.count(f'"a\n{self.ROWS}yours, Bob",pos\n') == 1
+
+    @pytest.mark.parametrize("last", ['e 5",of,pos', 'e 5"'])
+    def test_the_last_line_is_not_asked_where_the_record_is_no_row_either(self, last):
+        assert self.count(f'"a\n{self.ROWS}{last}\n') == 5
+
+    @pytest.mark.parametrize(("last", "count"), [("pos", 1), ("INFO", 6)])
+    def test_classes_that_neither_an_earlier_row_nor_the_last_line_has_are_of_something_else(self, last, count):
+        assert self.count(f'"a\n1,INFO\n2,INFO\n3,ERROR\n4,ERROR\ne",{last}\n') == count
+
+    def test_a_first_line_with_cells_enough_does_not_break_off(self):
+        assert self.count(f'"Dear Ann,\n{self.ROWS}Bob",pos\n') == 1
+
+    def test_without_labels_nothing_is_certain(self):
+        assert len(records('"a\n' + "b,1\n" * 9 + 'c",2\n', shape=RowShape(2, None))) == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Dear Ann\n\nI am well, and you?\n\nYours\nBob",
+        "I wrote\n\ngood,pos\nbad,neg\nso so,pos\n\nand what I meant, really,\nwas\nbad,neg\nBob",
+        "text,label\ngood,pos\nbad,neg\nso so,pos\nwell,neg",
+        "the table\ngood,pos\nbad,neg\nso so,pos\nwell,neg",
+        "the table\ngood,pos\nbad,neg\nso so,pos\nwell,neg\n",
+        "the log\n12:01 up,INFO\n12:02 down,ERROR\n12:03 up,INFO\n12:04 down,ERROR\nplease help",
+        "1,pos\n2,neg",
+    ],
+)
+@pytest.mark.parametrize("earlier", [[], ["pos", "neg"]])
+def test_a_text_that_quotes_rows_or_holds_a_table_is_a_text(text, earlier):
+    shape = RowShape(2, 1)
+    for name in earlier:
+        shape.learn(["x", name])
+    assert records(f'"{text}",neg\n', shape=shape) == [(1, [text, "neg"], "")]
+
+
 def test_classes_that_nobody_has_seen_join_nothing():
     assert records('"a,one\nb,two\nc",three\n', shape=RowShape(2, 1)) == [(1, ["a,one\nb,two\nc", "three"], "")]
 
@@ -125,6 +197,8 @@ def test_unlabelled_lines_are_rows_only_if_there_are_many_that_are_not_prose(tex
         ['","\n', '",\n'],
         ["a,pos\n", '"b,pos\n', 'ab","c\n'],
         ['"b,pos\n', "c,pos\n", "d,pos\n", 'e",pos\n'],
+        ['"b\n', *["c,pos\n"] * 5, 'e",pos\n'],
+        ['"b\n', *["c,pos\n"] * 5, 'e",\n'],
     ],
 )
 def test_adversarial_lines_are_read_in_linear_time(pattern):

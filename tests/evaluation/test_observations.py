@@ -11,6 +11,13 @@ def curve(*rows):
     return [EpochFigures(epoch, *figures) for epoch, figures in enumerate(rows, start=1)]
 
 
+def curve_of(training=(), validation=(), f1=()):
+    """Epochs of which only some figures move; the others stand, training loss comes down slowly."""
+    count = max(map(len, (training, validation, f1)))
+    training = training or [0.40 - 0.01 * epoch for epoch in range(count)]
+    return curve(*zip(training, validation or [0.40] * count, [0.85] * count, f1 or [0.85] * count, strict=True))
+
+
 def state(epochs, classes=2, majority_share=0.5):
     return observe(epochs, classes, majority_share).split(":")[0]
 
@@ -76,6 +83,110 @@ def test_a_collapse_of_macro_f1_is_unstable():
 def test_losses_that_are_no_numbers_are_unstable(bad):
     assert state(curve((bad, 0.5, 0.5, 0.3))) == "unstable"
     assert state(curve((0.5, bad, 0.5, 0.3))) == "unstable"
+
+
+@pytest.mark.parametrize(
+    ("validation", "word"),
+    [
+        ((0.400, 0.390, 0.380, 0.370), "learning"),  # 0.03 in three falls, none of them beyond 0.02
+        ((0.400, 0.385, 0.370), "learning"),  # two falls do when they come to as much
+        ((0.450, 0.410, 0.395, 0.380), "learning"),  # after a fall that was no small one
+        ((0.400, 0.394, 0.387, 0.381), "converging"),  # 0.019 in sum, which is noise
+        ((0.406, 0.400, 0.394, 0.388, 0.382), "converging"),  # 0.024, but over four epochs
+        ((0.410, 0.395, 0.396, 0.385), "converging"),  # not epoch after epoch
+        ((0.450, 0.380, 0.370), "converging"),  # slow only since it got low
+        ((0.450, 0.380, 0.375, 0.372), "converging"),
+        ((2.00, 1.95, 1.90, 1.85), "learning"),  # 5% of a large loss
+        ((2.00, 1.97, 1.94, 1.91), "converging"),
+    ],
+)
+def test_a_validation_loss_that_falls_slowly_but_steadily_is_learning(validation, word):
+    assert state(curve_of(validation=validation)) == word
+
+
+def test_slow_learning_is_called_slow_with_the_figures_of_its_epochs():
+    epochs = curve_of(validation=(0.450, 0.400, 0.390, 0.380, 0.370), f1=(0.80, 0.851, 0.852, 0.853, 0.854))
+    sentence = observe(epochs, 2, 0.5)
+    assert sentence.startswith("learning: slowly, validation loss fell epoch after epoch, from 0.400 (epoch 2) to 0.370")
+    assert sentence.endswith("macro F1 went from 0.851 to 0.854")
+    sentence = observe(curve_of(f1=(0.830, 0.834, 0.838, 0.842)), 2, 0.5)
+    assert sentence.startswith("learning: slowly, macro F1 rose epoch after epoch, from 0.830 (epoch 1) to 0.842")
+
+
+def test_a_validation_loss_that_only_gets_back_to_its_lowest_is_not_learning():
+    assert state(curve_of(validation=(0.390, 0.415, 0.408, 0.400, 0.391))) == "converging"
+    assert state(curve_of(validation=(0.390, 0.415, 0.408, 0.400, 0.389))) == "learning"
+
+
+@pytest.mark.parametrize(
+    ("f1", "word"),
+    [
+        ((0.830, 0.834, 0.838, 0.842), "learning"),
+        ((0.830, 0.835, 0.840), "learning"),  # 0.01
+        ((0.830, 0.833, 0.836, 0.839), "converging"),  # 0.009
+        ((0.830, 0.833, 0.836, 0.839, 0.842), "converging"),  # 0.012, but over four epochs
+        ((0.830, 0.836, 0.835, 0.841), "converging"),  # not epoch after epoch
+        ((0.850, 0.835, 0.840, 0.845, 0.849), "converging"),  # it was better before
+        ((0.800, 0.830, 0.835), "converging"),  # slow only since it got high
+        ((0.800, 0.830, 0.835, 0.836), "converging"),
+    ],
+)
+def test_a_macro_f1_that_rises_slowly_but_steadily_is_learning(f1, word):
+    assert state(curve_of(f1=f1)) == word
+
+
+def test_three_typical_epochs():
+    epochs = curve((0.55, 0.45, 0.80, 0.80), (0.41, 0.38, 0.83, 0.83), (0.33, 0.37, 0.84, 0.835))
+    assert [state(epochs[:count]) for count in (1, 2, 3)] == ["learning", "learning", "converging"]
+
+
+@pytest.mark.parametrize(
+    ("training", "validation", "word"),
+    [
+        ((0.40, 0.35, 0.30, 0.25), (0.350, 0.353, 0.356, 0.359), "overfitting"),
+        ((0.40, 0.35, 0.30, 0.25), (0.350, 0.351, 0.352, 0.353), "overfitting"),
+        ((0.50, 0.40, 0.35, 0.30, 0.25), (0.450, 0.350, 0.353, 0.356, 0.359), "overfitting"),
+        ((0.40, 0.35, 0.30), (0.350, 0.353, 0.356), "converging"),  # two epochs
+        ((0.40, 0.35, 0.30, 0.25), (0.350, 0.353, 0.353, 0.356), "converging"),  # it stood in one of the three
+        ((0.40, 0.35, 0.30, 0.25), (0.3501, 0.3502, 0.3503, 0.3504), "converging"),  # nothing that would be shown
+        ((0.30, 0.30, 0.30, 0.30), (0.350, 0.353, 0.356, 0.359), "converging"),  # the training loss stood
+    ],
+)
+def test_a_validation_loss_that_rises_for_three_epochs_is_overfitting_within_noise_too(training, validation, word):
+    assert state(curve_of(training, validation)) == word
+
+
+def test_slow_overfitting_gives_the_figures_of_its_epochs():
+    epochs = curve_of((0.50, 0.40, 0.35, 0.30, 0.25), (0.450, 0.350, 0.353, 0.356, 0.359), (0.80, 0.84, 0.85, 0.845, 0.85))
+    sentence = observe(epochs, 2, 0.5)
+    assert "from 0.350 (epoch 2) to 0.359, while training loss fell from 0.400 to 0.250" in sentence
+    assert "best at epoch 3 (0.850)" in sentence
+
+
+@pytest.mark.parametrize(
+    ("training", "validation", "f1", "word"),
+    [
+        ((0.40, 0.30), (0.35, 0.36), (0.870, 0.849), "overfitting"),
+        ((0.40, 0.40), (0.35, 0.36), (0.870, 0.849), "unstable"),  # the training loss stood
+        ((0.40, 0.41), (0.35, 0.36), (0.870, 0.849), "unstable"),  # it rose within noise
+        ((0.40, 0.30), (0.35, 0.36), (0.870, 0.850), "converging"),  # 0.02 is no more than 0.02
+        ((0.40, 0.30), (0.35, 0.34), (0.870, 0.849), "overfitting"),  # a fall within noise is none
+        ((0.40, 0.30), (0.35, 0.32), (0.870, 0.849), "learning"),
+        ((0.40, 0.38, 0.36, 0.34), (0.40, 0.39, 0.38, 0.37), (0.870, 0.86, 0.85, 0.84), "learning"),  # it falls slowly
+        ((0.40, 0.30, 0.20), (0.35, 0.36, 0.35), (0.870, 0.88, 0.857), "overfitting"),  # against the best, not the last
+        ((0.40, 0.30, 0.20), (0.35, 0.36, 0.35), (0.870, 0.840, 0.847), "overfitting"),  # regaining, still under it
+        ((0.40, 0.30), (0.35, 0.36), (0.870, 0.769), "unstable"),  # a collapse, whatever the losses
+        ((0.40, 0.30), (0.35, 0.36), (0.870, 0.770), "overfitting"),
+    ],
+)
+def test_a_macro_f1_well_under_its_best_is_not_converging(training, validation, f1, word):
+    assert state(curve_of(training, validation, f1)) == word
+
+
+def test_a_fallen_macro_f1_is_told_with_the_losses():
+    sentence = observe(curve_of((0.40, 0.35, 0.30), (0.35, 0.36, 0.355), (0.86, 0.87, 0.84)), 2, 0.5)
+    assert "macro F1 fell from 0.870 (epoch 2) to 0.840" in sentence
+    assert "validation loss went from 0.360 to 0.355 and training loss from 0.350 to 0.300" in sentence
 
 
 def test_loss_and_f1_at_chance_are_not_learning():

@@ -135,6 +135,42 @@ def test_a_frame_comes_back_with_columns_added(model):
     np.testing.assert_allclose(found.probability, [row.score for row in said], atol=1e-6)
 
 
+class ArrowStream:
+    """A table of another library: it has columns and offers itself as an Arrow stream, as polars does."""
+
+    def __init__(self, table):
+        self.columns = table.column_names
+        self._table = table
+
+    def __arrow_c_stream__(self, requested_schema=None):
+        return self._table.__arrow_c_stream__(requested_schema)
+
+
+@pytest.mark.parametrize("kind", [lambda table: table, ArrowStream], ids=["Arrow table", "Arrow stream"])
+def test_other_tables_come_back_as_an_arrow_table_with_columns_added(model, kind):
+    table = pa.table({"n": [1, 2, 3], "text": ["a great film", None, "awful"]})
+    found = model.predict(kind(table))
+    assert found.select(["n", "text"]) == table
+    assert found.column_names == ["n", "text", "prediction", "probability", "truncated", "reason"]
+    said = model.predict(["a great film", None, "awful"])
+    assert found.column("prediction").to_pylist() == [row.label for row in said]
+    assert found.column("reason").to_pylist() == ["", EMPTY_TEXT, ""]
+    np.testing.assert_allclose(model.predict_proba(kind(table)), model.predict_proba(table.column("text")), atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", [pd.DataFrame, pa.table])
+def test_columns_of_the_user_are_not_replaced(model, kind):
+    with pytest.raises(UsageError, match="the table has a column 'reason' already"):
+        model.predict(kind({"text": ["good"], "reason": ["mine"]}))
+
+
+def test_a_frame_is_read_from_the_columns_of_the_training_data(model, pairs_model):
+    found = model.predict(pd.DataFrame({"review": ["the worst"], "text": ["a great film"]}))
+    assert found.prediction.tolist() == ["good"]
+    both = pd.DataFrame({"text": ["x"], "question": ["is it"], "answer": ["a great film"]})
+    assert pairs_model.predict_proba(both) == pytest.approx(pairs_model.predict_proba(["is it"], ["a great film"]), abs=1e-6)
+
+
 def test_probabilities_of_a_frame(model):
     frame = pd.DataFrame({"review": ["a great film", None]})
     found = model.predict_proba(frame, text="review")
@@ -161,7 +197,9 @@ def test_texts_are_normalised_as_in_training(model):
 
 
 @pytest.mark.parametrize(
-    "rows", [None, 3, b"good", {"text": ["good"]}, pa.table({"text": ["good"]})], ids=lambda rows: type(rows).__name__
+    "rows",
+    [None, 3, b"good", {"text": ["good"]}],
+    ids=lambda rows: type(rows).__name__,
 )
 def test_what_is_no_rows_is_a_sentence(model, rows):
     with pytest.raises(UsageError, match="give a text, a list of texts or a pandas DataFrame, not "):

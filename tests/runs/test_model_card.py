@@ -15,10 +15,8 @@ def card_of(trained_run):
 def test_figures_are_those_of_the_metrics(trained_run):
     test = trained_run.metrics["test"]
     card = card_of(trained_run)
-    assert (
-        f"On {test['n']} test rows that it never saw: accuracy {test['accuracy']:.4f}, macro F1 {test['macro']['f1']:.4f}."
-        in card
-    )
+    figures = f"accuracy {test['accuracy']:.4f}, macro F1 {test['macro']['f1']:.4f}."
+    assert f"On {test['n']} test rows that the model never saw: {figures}" in card
     for name, figures in test["per_class"].items():
         cells = [f"{figures[key]:.4f}" for key in ("precision", "recall", "f1")] + [str(figures["support"])]
         assert f"| {name} | {' | '.join(cells)} |" in card

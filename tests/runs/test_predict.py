@@ -11,7 +11,7 @@ import pytest
 from learnable_rows import read_table, write_table
 from surefit.errors import DataError, UsageError
 from surefit.progress import Progress
-from surefit.runs.predict import check_output, predict_rows, read_file, read_texts, write_predictions
+from surefit.runs.predict import check_output, predict_file, predict_texts, write_predictions
 
 EXACT = {"precision": "fp32", "threads": 1}
 COLUMNS = ["id", "text", "label", "probability", "truncated", "reason"]
@@ -22,18 +22,18 @@ def predicted(trained_run, tmp_path_factory):
     """Predictions for a file of good, unusable, dangerous, bad and long rows."""
     rows = [("a", "a great happy film"), ("b", ""), ("=c", "=1+1 awful"), ("d", "the worst awful story"), ("e", "good " * 300)]
     data = write_table(tmp_path_factory.mktemp("data") / "new.csv", ("name", "text"), rows)
-    return predict_rows(trained_run.directory, read_file(data, {"id": "name"}), EXACT, Progress())
+    return predict_file(trained_run.directory, data, {"id": "name"}, EXACT, Progress())
 
 
 def test_every_record_has_a_prediction_in_the_file_s_order(predicted):
-    assert predicted.rows.ids == ("a", "b", "=c", "d", "e")
+    assert predicted.ids == ("a", "b", "=c", "d", "e")
     assert [said.label for said in predicted.predictions][::3] == ["good", "bad"]
     assert [said.reason for said in predicted.predictions] == ["", "empty text", "", "", ""]
     assert [said.truncated for said in predicted.predictions] == [False, False, False, False, True]
 
 
 def test_predictions_are_those_of_the_classifier(predicted, trained_run):
-    said = trained_run.load(**EXACT).predict(list(predicted.rows.texts))
+    said = trained_run.load(**EXACT).predict(list(predicted.texts))
     assert [row.label for row in said] == [row.label for row in predicted.predictions]
     assert [row.score for row in said] == pytest.approx([row.score for row in predicted.predictions], abs=1e-6)
 
@@ -82,7 +82,7 @@ def test_without_a_file_they_go_to_standard_output(predicted, capsys):
 
 
 def test_no_rows_make_an_empty_table(trained_run, tmp_path):
-    nothing = predict_rows(trained_run.directory, read_texts([]), EXACT, Progress())
+    nothing = predict_texts(trained_run.directory, [], None, EXACT)
     for name in ("out.csv", "out.jsonl", "out.parquet"):
         write_predictions(tmp_path / name, nothing)
     assert read_table(tmp_path / "out.csv") == []
@@ -96,14 +96,14 @@ def test_a_format_that_cannot_be_written_is_refused_beforehand(tmp_path, name):
 
 
 def test_texts_are_numbered(trained_run):
-    found = predict_rows(trained_run.directory, read_texts(["good", "", "good"]), EXACT, Progress())
-    assert (found.rows.ids, found.rows.texts) == (("1", "2", "3"), ("good", "", "good"))
+    found = predict_texts(trained_run.directory, ["good", "", "good"], None, EXACT)
+    assert (found.ids, found.texts) == (("1", "2", "3"), ("good", "", "good"))
     assert [said.reason for said in found.predictions] == ["", "empty text", ""]
 
 
 def test_bytes_that_are_no_utf8_are_unusable_and_can_be_written(trained_run, tmp_path):
     argument = b"caf\xe9".decode("utf-8", "surrogateescape")  # as Python hands arguments over
-    found = predict_rows(trained_run.directory, read_texts([argument, "good"]), EXACT, Progress())
+    found = predict_texts(trained_run.directory, [argument, "good"], None, EXACT)
     assert [said.reason for said in found.predictions] == ["not a text", ""]
     for name in ("out.csv", "out.jsonl", "out.parquet"):
         write_predictions(tmp_path / name, found)
@@ -111,15 +111,16 @@ def test_bytes_that_are_no_utf8_are_unusable_and_can_be_written(trained_run, tmp
 
 
 def test_labels_in_the_file_are_not_needed_and_not_minded(trained_run, learnable_csv):
-    found = predict_rows(trained_run.directory, read_file(learnable_csv, {"id": "id"}), EXACT, Progress())
+    found = predict_file(trained_run.directory, learnable_csv, {"id": "id"}, EXACT, Progress())
     right = [row["label"] == said.label for row, said in zip(read_table(learnable_csv), found.predictions, strict=True)]
     assert len(right) == 170
     assert sum(right) > 150
 
 
-def test_a_text_column_that_is_not_certain_is_a_sentence(tmp_path):
+def test_a_text_column_that_is_not_certain_is_a_sentence(trained_run, tmp_path):
+    data = write_table(tmp_path / "new.csv", ("a", "b"), [("x", "y")])
     with pytest.raises(DataError, match="no column is certain to be the text"):
-        read_file(write_table(tmp_path / "new.csv", ("a", "b"), [("x", "y")]), {})
+        predict_file(trained_run.directory, data, {}, EXACT, Progress())
 
 
 def test_progress_counts_the_usable_rows(trained_run, learnable_csv):
@@ -133,5 +134,5 @@ def test_progress_counts_the_usable_rows(trained_run, learnable_csv):
             self.done += done
 
     counts = Counts()
-    predict_rows(trained_run.directory, read_file(learnable_csv, {}), EXACT, counts)
+    predict_file(trained_run.directory, learnable_csv, {}, EXACT, counts)
     assert (counts.begun, counts.done) == (("predict", 170), 169)

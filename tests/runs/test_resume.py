@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -11,15 +12,17 @@ import sysconfig
 import time
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import torch
 
 from learnable_rows import LEARNING, learnable_rows, without_timings, write_table
 from surefit.artifacts import RunDirectory, read_json, write_json
 from surefit.config import MachineSettings, Settings
-from surefit.errors import RunError, UsageError
+from surefit.errors import Interrupted, RunError, UsageError
 from surefit.progress import Progress
-from surefit.runs.resume import flat_settings, require_same_run, resumed_machine, resumed_settings
+from surefit.runs.resume import flat_settings, require_same_run, resume_command, resumed_machine, resumed_settings
+from surefit.runs.rows import Sources
 from surefit.runs.train import train
 
 COMMAND = Path(sysconfig.get_path("scripts")) / "surefit"
@@ -207,6 +210,32 @@ def test_a_damaged_newest_checkpoint_costs_the_steps_since_the_one_before(stoppe
     assert newest.name in sentence
     same_result(run, whole["bf16"])
     log_is_whole(run)
+
+
+@pytest.mark.parametrize("phase", ["evaluate", "baselines"])
+def test_an_interrupted_evaluation_is_gone_on_with(data, tiny_bert, whole, tmp_path, phase):
+    class Stops(Progress):
+        def begin(self, what, total):
+            if what == phase:
+                raise KeyboardInterrupt  # as a signal does outside the training loop
+
+    run = RunDirectory(tmp_path / "a run")
+    with pytest.raises(Interrupted) as stopped:
+        train(data, run.path, model=tiny_bert, progress=Stops(), **OPTIONS)
+    command = str(stopped.value).partition("go on with: ")[2]
+    assert shlex.split(command) == ["surefit", "train", str(data), "--run", str(run.path), "--resume"]
+    assert not run.metrics.exists()
+    outcome = subprocess.run([COMMAND, *shlex.split(command)[1:]], capture_output=True, text=True, timeout=90)
+    assert outcome.returncode == 0, outcome.stderr
+    same_result(run, whole["fp32"])
+
+
+def test_the_command_to_go_on_with_names_all_files(tmp_path):
+    sources = Sources("my rows.csv", None, Path("test.csv"))
+    assert resume_command(sources, RunDirectory(Path("run"))) == (
+        "surefit train 'my rows.csv' --test test.csv --run run --resume"
+    )
+    assert "resume=True" in resume_command(Sources(pd.DataFrame()), RunDirectory(Path("run")))
 
 
 def test_a_complete_run_says_so_and_stays_as_it_is(whole, data, tiny_bert):

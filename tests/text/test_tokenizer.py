@@ -12,12 +12,12 @@ import pytest
 import tokenizers
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizers import normalizers
+from tokenizers import models, normalizers, pre_tokenizers, processors
 
 from surefit.errors import ModelError
 from surefit.normalization import normalize_text
 from surefit.text.tokenizer import TextTokenizer
-from tiny_models import bert_tokenizer, roberta_tokenizer
+from tiny_models import bert_tokenizer, mpnet_tokenizer, roberta_tokenizer
 
 # The tokenizers library composes by an older edition of Unicode than Python does; they agree on
 # the characters that Unicode 3.2 had.
@@ -27,6 +27,15 @@ TEXTS = st.text(st.one_of(SETTLED, AWKWARD, st.sampled_from("the good film ")), 
 
 BERT = TextTokenizer(bert_tokenizer(), max_length=64)
 ROBERTA = TextTokenizer(roberta_tokenizer(), max_length=64)
+
+
+def sentencepiece_tokenizer() -> tokenizers.Tokenizer:
+    """A unigram tokenizer like XLM-RoBERTa's."""
+    pieces = ["<s>", "<pad>", "</s>", "<unk>", "▁", "a", "b"]
+    tokenizer = tokenizers.Tokenizer(models.Unigram([(piece, -1.0) for piece in pieces], unk_id=3))
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace()])
+    tokenizer.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0))
+    return tokenizer
 
 
 def ids(tokenizer: TextTokenizer, text: str, pair: str | None = None) -> list[int]:
@@ -148,6 +157,32 @@ def test_special_tokens_are_found_by_their_usual_names_and_by_given_ones():
     assert ROBERTA.special_tokens["cls_token"] == "<s>"
     named = TextTokenizer(bert_tokenizer(), 32, {"pad_token": "[MASK]"})
     assert named.pad_token_id == 4
+
+
+@pytest.mark.parametrize(
+    ("backend", "frame", "continuation", "space"),
+    [
+        (bert_tokenizer(), ("[CLS]", "[SEP]"), "##", ""),
+        (mpnet_tokenizer(), ("<s>", "</s>"), "##", ""),
+        (roberta_tokenizer(), ("<s>", "</s>"), "", "Ġ"),
+        (sentencepiece_tokenizer(), ("<s>", "</s>"), "", "▁"),
+    ],
+    ids=["bert", "mpnet", "roberta", "sentencepiece"],
+)
+def test_it_says_which_tokens_frame_a_text_and_how_pieces_show_words(
+    backend: tokenizers.Tokenizer, frame: tuple[str, str], continuation: str, space: str
+):
+    tokenizer = TextTokenizer(backend, 32)
+    assert (tokenizer.first_token, tokenizer.last_token) == frame
+    assert (tokenizer.continuation_mark, tokenizer.space_mark) == (continuation, space)
+
+
+def test_marks_of_words_are_found_without_a_pre_tokenizer():
+    backend = sentencepiece_tokenizer()
+    backend.pre_tokenizer = None
+    assert TextTokenizer(backend, 32).space_mark == ""
+    backend.normalizer = normalizers.Replace(" ", "▁")
+    assert TextTokenizer(backend, 32).space_mark == "▁"
 
 
 def test_special_tokens_that_the_file_forgets_to_mark_are_marked():

@@ -46,4 +46,6 @@ def evaluate(
     from surefit.cli.render import print_tables
     from surefit.runs.tables import figures_tables
 
-    print_tables(Console(), figures_tables(figures["result"], f"Evaluation on {data.name}"))
+    leaks = figures["leaks"]["exact"]
+    warning = f" (WARNING: the model has learned from {leaks:,} of these rows)" if leaks else ""
+    print_tables(Console(), figures_tables(figures["result"], f"Evaluation on {data.name}{warning}"))

@@ -90,10 +90,18 @@ def _run() -> int:
         return _refuse(f"{where}{error.strerror or error}", 2)
     except UnicodeEncodeError:
         return _refuse("a file name has bytes that are no text in this terminal's encoding; rename it, or use UTF-8", 2)
-    except MemoryError:
+    except (MemoryError, RuntimeError) as error:
+        if not _is_out_of_memory(error):
+            raise
         return _refuse("the memory of this machine is used up; use fewer rows, or a smaller --max-batch-tokens", 2)
     # Typer turns Ctrl-C into the status 130.
     return _refuse("interrupted; nothing was left half written", 130) if left == 130 else 0
+
+
+def _is_out_of_memory(error: MemoryError | RuntimeError) -> bool:
+    """Whether memory ran out; torch says so with a RuntimeError, in other words on each device."""
+    said = str(error).lower()
+    return isinstance(error, MemoryError) or "out of memory" in said or "can't allocate memory" in said
 
 
 def _sentence(error: typer.TyperException) -> str:

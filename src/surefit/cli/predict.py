@@ -11,7 +11,7 @@ import typer
 from surefit.cli import options
 from surefit.cli.output import print_json, shown_progress
 from surefit.cli.printable import printable
-from surefit.errors import UsageError
+from surefit.errors import DataError, UsageError
 
 
 def predict(
@@ -22,7 +22,12 @@ def predict(
     input: Annotated[Path | None, typer.Option(help="CSV, TSV, JSONL, Parquet or Excel file with texts.")] = None,
     output: Annotated[Path | None, typer.Option(help="File for the predictions: .csv, .tsv, .jsonl or .parquet.")] = None,
     text: options.Text = None,
-    text_pair: options.TextPair = None,
+    text_pair: Annotated[
+        str | None,
+        typer.Option(
+            help="The second text, where the model was trained on pairs; with --input the column of the second texts."
+        ),
+    ] = None,
     id: options.Id = None,
     encoding: options.Encoding = None,
     delimiter: options.Delimiter = None,
@@ -41,18 +46,20 @@ def predict(
     machine = options.given({"device": device, "threads": threads, "precision": precision})
     if texts and input is not None:
         raise UsageError("give either texts or --input, not both")
-    if input is None and read:
-        raise UsageError(f"--{next(iter(read)).replace('_', '-')} goes with --input")
+    if input is None:
+        _require_texts_alone(read, texts)
 
-    from surefit.runs.predict import check_output, predict_rows, read_file, read_texts, write_predictions
+    from surefit.runs.predict import check_output, predict_file, predict_texts, write_predictions
 
     if output is not None:
         check_output(output, input)
-    with shown_progress(quiet or input is None) as progress:
-        rows = read_file(input, read) if input is not None else read_texts(texts or _standard_input())
-        predicted = predict_rows(run, rows, machine, progress)
-        if output is not None:
-            write_predictions(output, predicted)
+    if input is None:
+        predicted = predict_texts(run, texts or _standard_input(), text_pair, machine)
+    else:
+        with shown_progress(quiet) as progress:
+            predicted = predict_file(run, input, read, machine, progress)
+    if output is not None:
+        write_predictions(output, predicted)
     if json:
         print_json({"predictions": predicted.to_dicts()})
     elif output is not None:
@@ -64,14 +71,24 @@ def predict(
         write_predictions(None, predicted)
 
 
+def _require_texts_alone(read: dict[str, Any], texts: list[str] | None) -> None:
+    """Without a file there is nothing to be read as one; --text-pair is then the second text itself."""
+    flags = [f"--{name.replace('_', '-')}" for name in read if name != "text_pair"]
+    if flags:
+        raise UsageError(f"{flags[0]} goes with --input")
+    if "text_pair" in read and len(texts or ()) != 1:
+        raise UsageError("--text-pair without --input is the second text of one TEXT; give many pairs in a file with --input")
+
+
 def _standard_input() -> list[str]:
+    from surefit.data.lines import utf8_lines
+
     if sys.stdin.isatty():
         typer.echo("reading texts from standard input, one a line; end with Ctrl-D", err=True)
     try:
-        content = sys.stdin.buffer.read().decode("utf-8-sig")
-    except UnicodeDecodeError:
+        return [line.decode().rstrip("\r\n") for line in utf8_lines(sys.stdin.buffer.read(), None).lines]
+    except (DataError, UnicodeDecodeError):
         raise UsageError("standard input is not UTF-8; write it to a file and give --input FILE --encoding NAME") from None
-    return content.replace("\r\n", "\n").removesuffix("\n").split("\n") if content else []
 
 
 def _show(predicted: Any) -> None:

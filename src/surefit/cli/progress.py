@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterable
 from types import TracebackType
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Task, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
+from rich.table import Column, Table
 
 from surefit.cli.printable import printable
 from surefit.cli.render import plain
@@ -16,6 +18,7 @@ from surefit.progress import Progress, StepRecord
 from surefit.trace import EpochTrace
 
 _RECENT = 0.1  # share of a new step in the running mean of rows per second
+_NARROW = 80  # columns under which a bar's graphic and its time elapsed leave no room for its figures
 
 
 class ProgressConsole(Console):
@@ -24,6 +27,27 @@ class ProgressConsole(Console):
     def on_broken_pipe(self) -> None:
         self.quiet = True
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+
+
+class _Bars(RichProgress):
+    """Bars that fit the terminal, and still do when its width changes while they are shown."""
+
+    def __init__(self, console: Console) -> None:
+        whole = Column(no_wrap=True)
+        figures = "{task.fields[figures]}"
+        # Where there is not room for all, the graphic gets shorter and a long description takes more lines.
+        work = TextColumn("{task.description:<10}", markup=False, table_column=Column(overflow="fold"))
+        graphic = BarColumn(bar_width=None, table_column=Column(max_width=24))
+        done, elapsed = MofNCompleteColumn(table_column=whole), TimeElapsedColumn(table_column=whole)
+        left = TextColumn("left", table_column=whole), TimeRemainingColumn(table_column=whole)
+        self._wide = (work, graphic, done, elapsed, *left, TextColumn(figures, table_column=whole))
+        self._narrow = (work, done, *left, TextColumn(figures, table_column=Column(overflow="fold")))
+        self._terminal = console
+        super().__init__(console=console, transient=True, disable=not console.is_terminal)  # draws, so it comes last
+
+    def make_tasks_table(self, tasks: Iterable[Task]) -> Table:
+        self.columns = self._narrow if self._terminal.width < _NARROW else self._wide
+        return super().make_tasks_table(tasks)
 
 
 class TerminalProgress(Progress):
@@ -35,18 +59,7 @@ class TerminalProgress(Progress):
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._bars = RichProgress(
-            TextColumn("{task.description:<10}", markup=False),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[figures]}"),
-            console=console,
-            transient=True,
-            disable=not console.is_terminal,
-        )
+        self._bars = _Bars(console)
         self._task: TaskID | None = None
         self._training: TaskID | None = None
         self._rows_per_second = 0.0
@@ -81,10 +94,12 @@ class TerminalProgress(Progress):
 
     def epoch(self, epoch: EpochTrace) -> None:
         self.end()
-        self.note(
+        sentence = (
             f"epoch {epoch.epoch}: training loss {epoch.training_loss:.4f}, validation loss {epoch.validation_loss:.4f}, "
             f"accuracy {epoch.accuracy:.2%}, macro F1 {epoch.macro_f1:.4f}: {epoch.observation}"
         )
+        # On a terminal no figure is broken; a line in a file stays a line.
+        self._console.print(plain(sentence), soft_wrap=not self._console.is_terminal)
 
     def note(self, sentence: str) -> None:
-        self._console.print(plain(sentence), soft_wrap=True)  # a line in a file stays a line
+        self._console.print(plain(sentence), soft_wrap=True)  # paths stay whole, to be copied

@@ -93,7 +93,7 @@ def _show(trained: Any) -> None:
     prose = Console(stderr=True)
     prose.print()
     prose.print(plain(f"The run is in {trained.directory}. Next:", "bold"), soft_wrap=True)
-    prose.print(plain(f'  surefit predict {shlex.quote(str(trained.directory))} "a text to classify"'), soft_wrap=True)
-    prose.print(
-        plain(f'  surefit trace {shlex.quote(str(trained.directory))} "a text to see through the model"'), soft_wrap=True
-    )
+    run = shlex.quote(str(trained.directory))
+    pair = ' --text-pair "its second text"' if "text_pair" in trained.trace.pipeline.stages[0].columns_out else ""
+    prose.print(plain(f'  surefit predict {run} "a text to classify"{pair}'), soft_wrap=True)
+    prose.print(plain(f'  surefit trace {run} "a text to see through the model"{pair}'), soft_wrap=True)

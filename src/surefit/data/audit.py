@@ -26,12 +26,14 @@ class Source:
         records: records of the file, header apart.
         rejected: those not used.
         texts_changed: used rows whose text was not normalised in the file.
+        notes: what the reader of the file has to say of it.
     """
 
     file_format: str
     records: int
     rejected: Sequence[Rejected]
     texts_changed: int
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,6 +106,7 @@ class Audit:
         conflicting_labels: those of them whose labels differ.
         texts_changed: rows whose text was changed by normalisation.
         leaks: by kind, rows kept for validation or test whose text also stands in training data.
+        notes: sentences on the file, mostly none.
     """
 
     file_format: str
@@ -121,6 +124,7 @@ class Audit:
     conflicting_labels: Repeats
     texts_changed: int
     leaks: dict[str, int]
+    notes: tuple[str, ...]
 
     def __post_init__(self) -> None:
         if self.used + self.rejected != self.records:
@@ -166,6 +170,7 @@ def audit(
         ),
         texts_changed=source.texts_changed,
         leaks={} if exact_leaks is None else {"exact": exact_leaks},
+        notes=source.notes,
     )
 
 

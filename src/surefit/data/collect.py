@@ -37,6 +37,7 @@ class ReadResult:
         columns: the names of all columns, trimmed.
         chosen: role (text, text_pair, label, id) -> name of its column, for the roles there are.
         file_format: csv, tsv, jsonl, parquet, excel or frame.
+        notes: sentences on the file that a reader should be told, none mostly; no text is quoted.
     """
 
     examples: Examples
@@ -45,6 +46,7 @@ class ReadResult:
     columns: tuple[str, ...]
     chosen: Mapping[str, str]
     file_format: str
+    notes: tuple[str, ...]
 
     def __post_init__(self) -> None:
         if len(self.examples) + len(self.rejected) != self.records:
@@ -149,8 +151,12 @@ class Collector:
         if id_:
             self._rejected_with_id.append(self._rejected[-1])
 
-    def result(self, file_format: str) -> ReadResult:
+    def result(self, file_format: str, notes: tuple[str, ...] = ()) -> ReadResult:
         """All records as columns.
+
+        Args:
+            file_format: csv, tsv, jsonl, parquet, excel or frame.
+            notes: sentences on the file.
 
         Raises:
             DataError: there are no records, two have one id, or labels are needed and no record
@@ -166,6 +172,7 @@ class Collector:
             columns=self._columns,
             chosen={role: self._columns[place] for role, place in self._roles.present.items()},
             file_format=file_format,
+            notes=notes,
         )
         if self._labelled and not len(examples):
             raise _nothing_usable(result)

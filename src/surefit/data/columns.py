@@ -34,6 +34,18 @@ _CHARACTERS_OF_A_NAME = 40
 Cell = TypeVar("Cell")
 
 
+class UnknownColumnError(DataError):
+    """A flag names a column that is not there.
+
+    Attributes:
+        role: what the column was named for: text, text_pair, label or id.
+    """
+
+    def __init__(self, message: str, role: str) -> None:
+        super().__init__(message)
+        self.role = role
+
+
 class RoleCells(NamedTuple, Generic[Cell]):
     """The cells of one record that matter; None where the cell is missing or nothing plays the role."""
 
@@ -140,7 +152,7 @@ def _named_column(columns: Sequence[str], role: str, name: str) -> int:
     lowered = {column.casefold(): column for column in columns[:_COMPARED_NAMES]}
     near = difflib.get_close_matches(normalize_text(name).casefold(), lowered, n=1)
     hint = f"; did you mean {shown_name(lowered[near[0]])}?" if near else ""
-    raise DataError(f"{flag} names no column{hint} (columns: {shown_names(columns)})")
+    raise UnknownColumnError(f"{flag} names no column{hint} (columns: {shown_names(columns)})", role)
 
 
 def _text_column(columns: Sequence[str], taken: set[int], settings: ReadSettings, *, labelled: bool) -> int:

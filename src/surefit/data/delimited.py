@@ -22,14 +22,47 @@ from surefit.normalization import normalize_text
 
 DELIMITERS = (",", ";", "\t", "|")
 _SAMPLE_LINES = 1000
+_USUAL_TEXT_LINES = 20
 
 
 @dataclass(frozen=True)
 class _Header:
-    """The column names, and the position of the line after them."""
+    """The column names, the line where they start, from 1, and the position of the line after them."""
 
     columns: tuple[str, ...]
+    line: int
     next_line: int
+
+
+class _LongRows:
+    """Rows that go on in quotes over many lines.
+
+    Most are long texts. But a stray quote can join rows too, and in a file of one column nothing
+    tells these from a text. So whoever knows the file is told where to look.
+    """
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._longest = 0
+        self._line = 0
+
+    def look(self, first: int, last: int) -> None:
+        """Takes one row: its first line and its last, from 1."""
+        length = last - first + 1
+        if length > _USUAL_TEXT_LINES:
+            self._count += 1
+            if length > self._longest:
+                self._longest, self._line = length, first
+
+    def notes(self) -> tuple[str, ...]:
+        """One sentence on the longest, none where there is none."""
+        if not self._count:
+            return ()
+        more = f" ({self._count - 1:,} more over more than {_USUAL_TEXT_LINES})" if self._count > 1 else ""
+        return (
+            f"the row that starts in line {self._line} is quoted over {self._longest:,} lines{more}; "
+            "if a stray quote opened it, read with --quote none",
+        )
 
 
 def read_delimited(content: bytes, settings: ReadSettings, *, labelled: bool, delimiter: str | None = None) -> ReadResult:
@@ -55,7 +88,12 @@ def read_delimited(content: bytes, settings: ReadSettings, *, labelled: bool, de
     shape = RowShape(width, roles.label)
     pick = roles.picker()
     undecodable_lines = []
-    for line, cells, reason in RecordReader(text.lines, dialect, start=header.next_line, shape=shape):
+    long_rows = _LongRows()
+    long_rows.look(header.line, header.next_line)
+    reader = RecordReader(text.lines, dialect, start=header.next_line, shape=shape)
+    for line, cells, reason in reader:
+        if reader.next > line:
+            long_rows.look(line, reader.next)
         if reason:
             collector.reject(line, reason)
             if reason == UNDECODABLE_BYTES:
@@ -68,7 +106,7 @@ def read_delimited(content: bytes, settings: ReadSettings, *, labelled: bool, de
         elif width == 1 and not labelled:
             collector.add(line, pick([""]))
     require_decodable(undecodable_lines, collector.records, text.encoding)
-    return collector.result("tsv" if dialect.delimiter == "\t" else "csv")
+    return collector.result("tsv" if dialect.delimiter == "\t" else "csv", long_rows.notes())
 
 
 def find_dialect(lines: Sequence[bytes], settings: ReadSettings, delimiter: str | None = None) -> Dialect:
@@ -115,11 +153,11 @@ def _header(text: TextLines, dialect: Dialect, *, named: bool) -> _Header:
     if first is None:
         raise DataError("the file is empty")
     if named:
-        return _Header(_column_names(first, text.encoding), reader.next)
+        return _Header(_column_names(first, text.encoding), first.line, reader.next)
     width = _usual_width(_widths(text.lines, dialect))
     if not width:
         raise DataError("none of the first lines can be read as a row; check --encoding and --quote")
-    return _Header(tuple(str(number) for number in range(1, width + 1)), 0)
+    return _Header(tuple(str(number) for number in range(1, width + 1)), 1, 0)
 
 
 def _column_names(header: Record, encoding: str) -> tuple[str, ...]:

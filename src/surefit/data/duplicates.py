@@ -6,9 +6,12 @@ Texts are compared as they are: normalise them first (`surefit.data.clean`).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from hashlib import blake2b
+from itertools import repeat
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from surefit.data.clean import BoolArray, Targets
 from surefit.types import Examples, Int64Array
@@ -93,6 +96,24 @@ def _label_sets(targets: Targets) -> Int64Array:
 def _first_rows(groups: Int64Array, wanted: BoolArray) -> tuple[tuple[int, ...], ...]:
     first_groups = np.flatnonzero(wanted)[:_EXAMPLE_GROUPS]
     return tuple(tuple(np.flatnonzero(groups == group)[:_EXAMPLE_ROWS].tolist()) for group in first_groups)
+
+
+def text_hashes(examples: Examples) -> NDArray[np.uint64]:
+    """A number for each row, the same wherever and whenever the text is the same, shape (n,).
+
+    64 bits of BLAKE2b: among a million texts, two have the same number with a chance of 3 in
+    100 million.
+
+    Args:
+        examples: n cleaned rows; those of pairs are told apart from single texts.
+    """
+    pairs = repeat(None) if examples.text_pairs is None else map(str, examples.text_pairs)
+    hashes = bytearray()
+    for text, pair in zip(map(str, examples.texts), pairs, strict=False):
+        # A normalised text holds no newline, so the two texts of a pair cannot be cut elsewhere.
+        whole = text if pair is None else f"{text}\n{pair}"
+        hashes += blake2b(whole.encode(), digest_size=8).digest()
+    return np.frombuffer(bytes(hashes), dtype="<u8").astype(np.uint64)
 
 
 def leaked_rows(examples: Examples, training: Examples) -> BoolArray:

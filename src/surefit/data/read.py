@@ -65,7 +65,8 @@ def read(path: Path, settings: ReadSettings, *, labelled: bool = True) -> ReadRe
     try:
         return _read_content(path.suffix.lower(), path, settings, labelled=labelled)
     except SureFitError as error:
-        raise type(error)(f"{_shown(path)}: {error}") from None
+        error.args = (f"{_shown(path)}: {error}",)
+        raise
 
 
 def read_frame(frame: Any, settings: ReadSettings, *, labelled: bool = True) -> ReadResult:
@@ -83,7 +84,8 @@ def read_frame(frame: Any, settings: ReadSettings, *, labelled: bool = True) -> 
     try:
         return read_any_frame(frame, settings, labelled=labelled)
     except SureFitError as error:
-        raise type(error)(f"the data frame: {error}") from None
+        error.args = (f"the data frame: {error}",)
+        raise
 
 
 def _read_content(ending: str, path: Path, settings: ReadSettings, *, labelled: bool) -> ReadResult:

@@ -31,6 +31,7 @@ from surefit.data.reasons import UNCLOSED_QUOTE, UNDECODABLE_BYTES
 NO_DELIMITER = "\n"
 _NEWLINES = "\r\n"
 _LEAST_UNLABELLED_LINES = 5
+_LEAST_LINES_BETWEEN = 3
 
 
 @dataclass(frozen=True)
@@ -63,14 +64,24 @@ class Record(NamedTuple):
 class RowShape:
     """What a complete row of this file looks like, to recognise rows that a stray quote has joined.
 
-    Lines that a quoted cell spans are taken for joined rows if the first line (its quote taken as a
-    plain character), the last line and most of the others are complete rows on their own: the right
-    number of cells and a known class in the label column, that is one which was seen in an earlier
-    row or stands in two of these lines. Lines of prose are not like that: a comma is seldom followed
-    by nothing but a class name. Nor is a table in a cell, since its first or last line holds the
-    other cells of the record too. The last line is not asked where the record itself has a wrong
-    number of cells. Where there are no labels, the evidence is weaker, so more is asked: five lines
-    or more, and no cell that is empty or starts with a space, as after a comma in prose.
+    A line is a complete row if, on its own, it has the right number of cells and a known class in
+    the label column, that is one which was seen in an earlier row or stands in two of these lines.
+    Lines of prose are not like that: a comma is seldom followed by nothing but a class name. Lines
+    that a quoted cell spans are taken for joined rows if the last line is a complete row, and so are
+
+    - the first line (its quote taken as a plain character) and most of the others; or
+    - where the first line has too few cells, since its row breaks off there, nine tenths of the
+      lines between first and last, three or more, and one of them has the class of an earlier row
+      or of the last line, as the lines of a log or a table of other things have not.
+
+    A table in a cell is seldom like that, since its first or last line holds the other cells of the
+    record too. Blank lines do not count, and the last line is not asked where the record itself has
+    a wrong number of cells. Where there are no labels, the evidence is weaker, so more is asked: a
+    complete first line, five lines or more, and no cell that is empty or starts with a space, as
+    after a comma in prose.
+
+    One case cannot be told: a text that holds little but rows of the file's own kind between its
+    first line and its last, and whose last line with the label is a complete row, counts as rows.
     """
 
     def __init__(self, width: int, label: int | None) -> None:
@@ -100,9 +111,18 @@ class RowShape:
             return False
         classes = Counter(row[self._label] for row in rows if self._label is not None and len(row) == self._width)
         complete = [self._is_complete(row, classes) for row in rows]
-        others = sum(1 for row in rows[1:] if row != [""])
-        ends = complete[0] and (complete[-1] or width != self._width)
-        return ends and 2 * sum(complete[1:]) > others
+        right = width == self._width
+        if right and not complete[-1]:
+            return False
+        if complete[0]:
+            return 2 * sum(complete[1:]) > _not_blank(rows[1:])
+        if self._label is None or len(rows[0]) >= self._width:
+            return False
+        between = _not_blank(rows[1:-1])
+        if between < _LEAST_LINES_BETWEEN or 10 * sum(complete[1:-1]) < 9 * between:
+            return False
+        names = {row[self._label] for row, whole in zip(rows[1:-1], complete[1:-1], strict=True) if whole}
+        return not right or rows[-1][self._label] in names or not names.isdisjoint(self._known)
 
     def _is_complete(self, row: Sequence[str], classes: Counter[str]) -> bool:
         if len(row) != self._width:
@@ -231,6 +251,11 @@ class _Scan:
         """The cells of the line that left a quoted cell open, had it not been opened."""
         text, position = self._opened
         return [*self.cells, *text[position:].split(self._dialect.delimiter)]
+
+
+def _not_blank(rows: Sequence[Sequence[str]]) -> int:
+    """How many lines are not blank."""
+    return sum(1 for row in rows if row != [""])
 
 
 def _decoded(line: bytes) -> str:

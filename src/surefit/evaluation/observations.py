@@ -2,16 +2,29 @@
 
 The rules, of which the first that holds speaks:
 
-1. *unstable*: a loss is not a finite number, the training loss rose against the epoch before, or
-   macro F1 is more than 0.10 under the best so far;
-2. *not learning*: macro F1 never left what guessing gives, 1 / classes, by more than 0.05 (by half
-   of it, where that is less), and the training loss is at chance or where it began;
-3. *overfitting*: the validation loss rose against its lowest point so far;
-4. *converging*: macro F1 gained less than 0.01 on the best so far, and the validation loss did
-   not fall against its lowest point so far;
-5. *learning*: anything else.
+============  ====================================================================================
+unstable      a loss is not a finite number
+unstable      training loss rose against the epoch before
+unstable      macro F1 is more than 0.10 under its best
+not learning  macro F1 never left what guessing gives, 1 / classes, by more than 0.05 (by half of
+              it, where that is less), and training loss is at chance or where it began
+overfitting   validation loss rose against its lowest
+overfitting   validation loss crept up in each of the last three epochs, training loss came down
+learning      slowly: validation loss crept down to a new lowest, and in sum it fell
+learning      slowly: macro F1 crept up to a new best, and in sum it gained at least 0.01
+overfitting   macro F1 is more than 0.02 under its best, since when training loss came down, and
+              validation loss did not fall against its lowest
+unstable      the same, but training loss did not come down
+converging    macro F1 gained less than 0.01 on its best, and validation loss did not fall against
+              its lowest
+learning      anything else
+============  ====================================================================================
 
 A loss "rose" or "fell" when it changed by more than 5% and by more than 0.02 nats; less is noise.
+A figure "crept" when it moved one way epoch after epoch, over three epochs at most, each time by
+less than that (macro F1: by less than 0.01). Training loss, the mean over many rows, "came down"
+however little.
+
 Guessing with the class shares has an expected F1 of its share for each class, so 1 / classes on
 average, and answering the majority class alone has less. Loss at chance is the loss of a model
 that knows the class shares and nothing else: their entropy, which is at most that of shares that
@@ -21,15 +34,18 @@ are equal but for the largest.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 from surefit.types import EpochFigures
 
 _NOISE_SHARE = 0.05
 _NOISE_NATS = 0.02
 _F1_COLLAPSE = 0.10
+_F1_LOSS = 0.02
 _F1_GAIN = 0.01
 _F1_OVER_CHANCE = 0.05
+_CREEPING_EPOCHS = 3
 
 
 def observe(epochs: Sequence[EpochFigures], classes: int, majority_share: float) -> str:
@@ -50,9 +66,15 @@ def observe(epochs: Sequence[EpochFigures], classes: int, majority_share: float)
     if not epochs:
         raise ValueError("an observation needs at least one epoch")
     return (
-        _unstable(epochs)
+        _loss_is_no_number(epochs)
+        or _training_loss_rose(epochs)
+        or _f1_collapsed(epochs)
         or _not_learning(epochs, classes, majority_share)
-        or _overfitting(epochs)
+        or _validation_loss_rose(epochs)
+        or _validation_loss_crept_up(epochs)
+        or _validation_loss_crept_down(epochs)
+        or _f1_crept_up(epochs)
+        or _f1_fell(epochs)
         or _converging(epochs)
         or _learning(epochs)
     )
@@ -79,22 +101,55 @@ def _fell(before: float, after: float) -> bool:
     return before - after > max(_NOISE_SHARE * before, _NOISE_NATS)
 
 
-def _unstable(epochs: Sequence[EpochFigures]) -> str:
+def _f1_gain(before: EpochFigures, after: EpochFigures) -> float:
+    return round(after.macro_f1 - before.macro_f1, 6)  # in floating point 0.87 - 0.85 is more than 0.02
+
+
+def _best(epochs: Sequence[EpochFigures]) -> EpochFigures:
+    return max(epochs, key=lambda figures: figures.macro_f1)
+
+
+def _lowest(epochs: Sequence[EpochFigures]) -> EpochFigures:
+    return min(epochs, key=lambda figures: figures.validation_loss)
+
+
+def _crept_since(epochs: Sequence[EpochFigures], crept: Callable[[EpochFigures, EpochFigures], bool]) -> EpochFigures:
+    """The epoch from which on a figure crept to where it is; the last one where it did not.
+
+    Args:
+        epochs: all epochs so far.
+        crept: whether it did from one epoch to the next.
+    """
+    since = epochs[-1]
+    for before, after in reversed(list(pairwise(epochs[-_CREEPING_EPOCHS - 1 :]))):
+        if not crept(before, after):
+            break
+        since = before
+    return since
+
+
+def _loss_is_no_number(epochs: Sequence[EpochFigures]) -> str:
     last = epochs[-1]
-    if not (math.isfinite(last.training_loss) and math.isfinite(last.validation_loss)):
-        return "unstable: a loss is not a finite number; lower the learning rate"
-    if len(epochs) == 1:
+    if math.isfinite(last.training_loss) and math.isfinite(last.validation_loss):
         return ""
-    before = epochs[-2]
-    if _rose(before.training_loss, last.training_loss):
-        return (
-            f"unstable: training loss rose from {before.training_loss:.3f} to {last.training_loss:.3f}; "
-            "a lower learning rate or a longer warm-up steadies it"
-        )
-    best_f1 = max(figures.macro_f1 for figures in epochs)
-    if best_f1 - last.macro_f1 > _F1_COLLAPSE:
-        return f"unstable: macro F1 fell from {best_f1:.3f} to {last.macro_f1:.3f}"
-    return ""
+    return "unstable: a loss is not a finite number; lower the learning rate"
+
+
+def _training_loss_rose(epochs: Sequence[EpochFigures]) -> str:
+    before, last = epochs[-2:][0], epochs[-1]
+    if not _rose(before.training_loss, last.training_loss):
+        return ""
+    return (
+        f"unstable: training loss rose from {before.training_loss:.3f} to {last.training_loss:.3f}; "
+        "a lower learning rate or a longer warm-up steadies it"
+    )
+
+
+def _f1_collapsed(epochs: Sequence[EpochFigures]) -> str:
+    best, last = _best(epochs), epochs[-1]
+    if -_f1_gain(best, last) <= _F1_COLLAPSE:
+        return ""
+    return f"unstable: macro F1 fell from {best.macro_f1:.3f} to {last.macro_f1:.3f}"
 
 
 def _not_learning(epochs: Sequence[EpochFigures], classes: int, majority_share: float) -> str:
@@ -112,12 +167,10 @@ def _not_learning(epochs: Sequence[EpochFigures], classes: int, majority_share: 
     return ""
 
 
-def _overfitting(epochs: Sequence[EpochFigures]) -> str:
-    last = epochs[-1]
-    lowest = min(epochs, key=lambda figures: figures.validation_loss)
+def _validation_loss_rose(epochs: Sequence[EpochFigures]) -> str:
+    lowest, best, last = _lowest(epochs), _best(epochs), epochs[-1]
     if not _rose(lowest.validation_loss, last.validation_loss):
         return ""
-    best = max(epochs, key=lambda figures: figures.macro_f1)
     return (
         f"overfitting: validation loss rose from {lowest.validation_loss:.3f} (epoch {lowest.epoch}) to "
         f"{last.validation_loss:.3f} while training loss came to {last.training_loss:.3f}; "
@@ -125,17 +178,64 @@ def _overfitting(epochs: Sequence[EpochFigures]) -> str:
     )
 
 
+def _validation_loss_crept_up(epochs: Sequence[EpochFigures]) -> str:
+    # A rise that three decimals do not show is none. One beyond noise has been said by the rule before.
+    since = _crept_since(epochs, lambda before, after: round(before.validation_loss, 3) < round(after.validation_loss, 3))
+    best, last = _best(epochs), epochs[-1]
+    if last.epoch - since.epoch < _CREEPING_EPOCHS or last.training_loss >= since.training_loss:
+        return ""
+    return (
+        f"overfitting: validation loss rose epoch after epoch, from {since.validation_loss:.3f} (epoch {since.epoch}) to "
+        f"{last.validation_loss:.3f}, while training loss fell from {since.training_loss:.3f} to {last.training_loss:.3f}; "
+        f"macro F1 is best at epoch {best.epoch} ({best.macro_f1:.3f})"
+    )
+
+
+def _validation_loss_crept_down(epochs: Sequence[EpochFigures]) -> str:
+    def crept(before: EpochFigures, after: EpochFigures) -> bool:
+        return before.validation_loss > after.validation_loss and not _fell(before.validation_loss, after.validation_loss)
+
+    since, last = _crept_since(epochs, crept), epochs[-1]
+    if _lowest(epochs) is not last or not _fell(since.validation_loss, last.validation_loss):
+        return ""
+    return (
+        f"learning: slowly, validation loss fell epoch after epoch, from {since.validation_loss:.3f} (epoch {since.epoch}) "
+        f"to {last.validation_loss:.3f}, and macro F1 went from {since.macro_f1:.3f} to {last.macro_f1:.3f}"
+    )
+
+
+def _f1_crept_up(epochs: Sequence[EpochFigures]) -> str:
+    since, last = _crept_since(epochs, lambda before, after: 0 < _f1_gain(before, after) < _F1_GAIN), epochs[-1]
+    if _best(epochs) is not last or _f1_gain(since, last) < _F1_GAIN:
+        return ""
+    return (
+        f"learning: slowly, macro F1 rose epoch after epoch, from {since.macro_f1:.3f} (epoch {since.epoch}) to "
+        f"{last.macro_f1:.3f}, and validation loss went from {since.validation_loss:.3f} to {last.validation_loss:.3f}"
+    )
+
+
+def _f1_fell(epochs: Sequence[EpochFigures]) -> str:
+    lowest, best, last = _lowest(epochs[:-1] or epochs), _best(epochs), epochs[-1]
+    if -_f1_gain(best, last) <= _F1_LOSS or _fell(lowest.validation_loss, last.validation_loss):
+        return ""
+    word = "overfitting" if last.training_loss < best.training_loss else "unstable"
+    return (
+        f"{word}: macro F1 fell from {best.macro_f1:.3f} (epoch {best.epoch}) to {last.macro_f1:.3f}, validation loss went "
+        f"from {best.validation_loss:.3f} to {last.validation_loss:.3f} and training loss from {best.training_loss:.3f} to "
+        f"{last.training_loss:.3f}"
+    )
+
+
 def _converging(epochs: Sequence[EpochFigures]) -> str:
     *earlier, last = epochs
     if not earlier:
         return ""
-    best_f1 = max(figures.macro_f1 for figures in earlier)
-    lowest_loss = min(figures.validation_loss for figures in earlier)
-    if last.macro_f1 - best_f1 >= _F1_GAIN or _fell(lowest_loss, last.validation_loss):
+    best, lowest = _best(earlier), _lowest(earlier)
+    if _f1_gain(best, last) >= _F1_GAIN or _fell(lowest.validation_loss, last.validation_loss):
         return ""
     return (
-        f"converging: macro F1 {last.macro_f1:.3f} after {best_f1:.3f} and validation loss "
-        f"{last.validation_loss:.3f} after {lowest_loss:.3f}; more epochs would change little"
+        f"converging: macro F1 {last.macro_f1:.3f} after {best.macro_f1:.3f} and validation loss "
+        f"{last.validation_loss:.3f} after {lowest.validation_loss:.3f}; more epochs would change little"
     )
 
 

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from surefit.config import MachineSettings, ReadSettings
-from surefit.data.read import ReadResult, read_frame
+from surefit.data.collect import ReadResult
+from surefit.data.trained import read_as_trained
 from surefit.decision import to_predictions
 from surefit.errors import UsageError
 from surefit.inference.engine import predict_logits
@@ -69,6 +70,11 @@ class TextClassifier:
         return self._saved.schema.id2label
 
     @property
+    def columns(self) -> dict[str, str]:
+        """Role (text, text_pair, label, id) -> column that was trained on; empty where that is not known."""
+        return self._saved.columns
+
+    @property
     def max_length(self) -> int:
         """Most tokens that the model reads of a row."""
         return self._saved.max_length
@@ -84,24 +90,28 @@ class TextClassifier:
         """Classifies one text, several, or the rows of a DataFrame.
 
         Args:
-            texts: a text; a sequence, Series or Arrow array of texts; or a DataFrame. Missing and
-                empty texts are allowed.
+            texts: a text; a sequence, Series or Arrow array of texts; or a table: a pandas
+                DataFrame, an Arrow table, or what offers itself as an Arrow stream, as polars does.
+                Missing and empty texts are allowed.
             text_pairs: the second text or texts, where the model was trained on pairs.
-            columns: for a DataFrame, which columns to read, as `text="review"` and
-                `text_pair="answer"`; the text is found by its name when not given.
+            columns: for a table, which columns to read, as `text="review"` and
+                `text_pair="answer"`; when not given, those of the training data, else the text is
+                found by its name.
 
         Returns:
             one `Prediction` for a text, a list of them for several, both in order; for a DataFrame
-            a copy with the columns "prediction", "probability", "truncated" and "reason" added.
-            A row that cannot be used has an empty label and the reason.
+            a copy with the columns "prediction", "probability", "truncated" and "reason" added,
+            for other tables an Arrow table with them. A row that cannot be used has an empty label
+            and the reason.
 
         Raises:
-            DataError: the column of a DataFrame is not certain.
+            DataError: the column of a table is not certain.
             UsageError: there are not as many second texts as texts, or they are neither texts nor
-                a table; or the model judges pairs and single texts are given, or the reverse.
+                a table; the model judges pairs and single texts are given, or the reverse; or the
+                table has a column of a name that is to be added.
         """
         if is_frame(texts):
-            return with_predictions(texts, self.predict_records(_read_frame(texts, columns)))
+            return with_predictions(texts, self.predict_records(self._read_frame(texts, columns)))
         predictions = self._predict(_rows_of(texts, columns), _pairs_of(text_pairs))
         return predictions[0] if isinstance(texts, str) else predictions
 
@@ -109,7 +119,7 @@ class TextClassifier:
         """Probability of each class for each text.
 
         Args:
-            texts: n texts, or a DataFrame.
+            texts: n texts, or a table, as for `predict`.
             text_pairs: their second texts, where the model was trained on pairs.
             columns: as for `predict`.
 
@@ -120,7 +130,7 @@ class TextClassifier:
             DataError, UsageError: as in `predict`.
         """
         if is_frame(texts):
-            predictions = self.predict_records(_read_frame(texts, columns))
+            predictions = self.predict_records(self._read_frame(texts, columns))
         else:
             predictions = self._predict(_rows_of(texts, columns), _pairs_of(text_pairs))
         unusable = (float("nan"),) * len(self.classes)
@@ -187,23 +197,21 @@ class TextClassifier:
 
     def _require_kind(self, *, pairs: bool) -> None:
         """Refuses single texts for a model of pairs, and the reverse: its answers would be worthless."""
-        if self._saved.facts.get("text_pairs", pairs) != pairs:
-            wanted = (
-                "single texts: leave the second one out" if pairs else "pairs of texts: give the second one (text_pair) too"
-            )
+        if self.columns and ("text_pair" in self.columns) != pairs:
+            second = "the second one (--text-pair, in Python text_pair)"
+            wanted = f"single texts: leave {second} out" if pairs else f"pairs of texts: give {second} too"
             raise UsageError(f"this model judges {wanted}")
+
+    def _read_frame(self, frame: Any, columns: dict[str, str | None]) -> ReadResult:
+        unknown = set(columns) - {"text", "text_pair"}
+        if unknown:
+            raise UsageError(f"predict takes text= and text_pair= as names of columns, not {min(unknown)}=")
+        settings = ReadSettings(text=columns.get("text"), text_pair=columns.get("text_pair"))
+        return read_as_trained(frame, settings, self.columns, labelled=False)
 
     def __repr__(self) -> str:
         more = ", ..." if len(self.classes) > 5 else ""
         return f"TextClassifier({len(self.classes)} classes: {', '.join(self.classes[:5])}{more})"
-
-
-def _read_frame(frame: Any, columns: dict[str, str | None]) -> ReadResult:
-    unknown = set(columns) - {"text", "text_pair"}
-    if unknown:
-        raise UsageError(f"predict takes text= and text_pair= as names of columns, not {min(unknown)}=")
-    settings = ReadSettings(text=columns.get("text"), text_pair=columns.get("text_pair"))
-    return read_frame(frame, settings, labelled=False)
 
 
 def _rows_of(texts: Any, columns: dict[str, str | None]) -> list[Any]:

@@ -59,6 +59,21 @@ class SequenceClassifier(nn.Module, ABC):
 
     @property
     @abstractmethod
+    def skips_padding(self) -> bool:
+        """Whether no layer computes on padding."""
+
+    @property
+    @abstractmethod
+    def head_in_words(self) -> str:
+        """What the head is made of, for readers."""
+
+    @property
+    @abstractmethod
+    def reads_first_token(self) -> bool:
+        """Whether the head makes the decision from the vector of the first token, not from those of all."""
+
+    @property
+    @abstractmethod
     def architecture(self) -> str:
         """Hugging Face's class for `network`."""
 
@@ -124,6 +139,18 @@ class Classifier(SequenceClassifier):
     @property
     def output_layer(self) -> str:
         return "classifier"
+
+    @property
+    def skips_padding(self) -> bool:
+        return True
+
+    @property
+    def head_in_words(self) -> str:
+        return "the pooler, a linear layer with tanh, and then one more linear layer"
+
+    @property
+    def reads_first_token(self) -> bool:
+        return True
 
     @property
     def architecture(self) -> str:

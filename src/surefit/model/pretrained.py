@@ -31,14 +31,13 @@ from surefit.model.saved import (
     empty_classifier,
     is_saved,
     load_classifier,
-    read_schema,
     save_classifier,
     unfold_head,
 )
 from surefit.text.tokenizer import TextTokenizer
 from surefit.types import LabelSchema
 
-__all__ = ["Pretrained", "SavedClassifier", "known_schema", "load_classifier", "load_pretrained", "save_classifier"]
+__all__ = ["Pretrained", "SavedClassifier", "load_classifier", "load_pretrained", "save_classifier", "saved_directory"]
 
 EMBEDDED = "minilm-l6"
 _EMBEDDED_ON_HUB = "sentence-transformers/all-MiniLM-L6-v2"
@@ -88,8 +87,8 @@ def load_pretrained(name: str, schema: LabelSchema, settings: ModelSettings, see
     return Pretrained(classifier, tokenizer, source, new_parameters)
 
 
-def known_schema(name: str) -> LabelSchema | None:
-    """The classes of an earlier run that is to be trained on; None for a model without classes of its own.
+def saved_directory(name: str) -> Path | None:
+    """The directory of a model that SureFit saved; None for any other model.
 
     Args:
         name: as for `load_pretrained`.
@@ -98,7 +97,7 @@ def known_schema(name: str) -> LabelSchema | None:
         ModelError: there is no such model.
     """
     directory, _ = _locate(name)
-    return read_schema(directory) if is_saved(directory) else None
+    return directory if is_saved(directory) else None
 
 
 def _load_run(directory: Path, source: str, schema: LabelSchema, settings: ModelSettings) -> Pretrained:

@@ -79,6 +79,11 @@ class SavedClassifier:
         return self.classifier.schema
 
     @property
+    def columns(self) -> dict[str, str]:
+        """Role (text, text_pair, label, id) -> column that was trained on; empty where that is not known."""
+        return _columns_in(self.facts)
+
+    @property
     def max_length(self) -> int:
         return self.tokenizer.max_length
 
@@ -156,6 +161,20 @@ def read_schema(directory: Path) -> LabelSchema:
         ModelError: its `config.json` is damaged.
     """
     return _schema_of(read_object(directory / CONFIG), directory / CONFIG)
+
+
+def read_trained_columns(directory: Path) -> dict[str, str]:
+    """Role -> column that a saved model was trained on; empty where that is not known.
+
+    Raises:
+        ModelError: its `surefit.json` is damaged.
+    """
+    return _columns_in(_read_facts(directory, directory))
+
+
+def _columns_in(facts: Mapping[str, Any]) -> dict[str, str]:
+    columns = facts.get("columns")
+    return {str(role): str(name) for role, name in columns.items()} if isinstance(columns, dict) else {}
 
 
 def is_saved(directory: Path) -> bool:

@@ -78,6 +78,19 @@ class StockClassifier(SequenceClassifier):
         return str(head[-1])
 
     @property
+    def skips_padding(self) -> bool:
+        return False
+
+    @property
+    def head_in_words(self) -> str:
+        return f"the family's own classification head, that of {self.architecture}"
+
+    @property
+    def reads_first_token(self) -> bool:
+        # Few families leave the choice to their configuration: ModernBERT says cls or mean, EuroBERT bos, mean or late.
+        return getattr(self.model.config, "classifier_pooling", "cls") in ("cls", "bos")
+
+    @property
     def architecture(self) -> str:
         return type(self.model).__name__
 

@@ -7,19 +7,19 @@ from pathlib import Path
 from typing import Any
 
 from surefit.artifacts import require_other_file, write_csv
-from surefit.config import ReadSettings, Settings
+from surefit.config import ReadSettings
 from surefit.data.audit import Audit, Source, audit
 from surefit.data.clean import clean
 from surefit.data.duplicates import exact_groups, find_duplicates
-from surefit.runs.rows import read_source
+from surefit.data.read import read
 
 
-def audit_file(data: Path, read: Mapping[str, Any], rejected: Path | None) -> Audit:
+def audit_file(data: Path, options: Mapping[str, Any], rejected: Path | None) -> Audit:
     """Reads a labelled file and describes it.
 
     Args:
         data: the file.
-        read: how to read it, as flat settings.
+        options: how to read it, as flat settings.
         rejected: where to write the rejected records, if anywhere.
 
     Raises:
@@ -27,7 +27,7 @@ def audit_file(data: Path, read: Mapping[str, Any], rejected: Path | None) -> Au
     """
     if rejected is not None:
         require_other_file(rejected, data)
-    reading = read_source(data, Settings(read=ReadSettings(**read)))
+    reading = read(data, ReadSettings(**options))
     if rejected is not None:
         rows = ((item.record, item.line, item.id, item.reason) for item in reading.rejected)
         write_csv(rejected, ("record", "line", "id", "reason"), rows)
@@ -36,5 +36,5 @@ def audit_file(data: Path, read: Mapping[str, Any], rejected: Path | None) -> Au
     assert reading.examples.labels is not None  # rows read as labelled are
     class_numbers = reading.examples.labels.flatten().dictionary_encode().indices.to_numpy()
     duplicates = find_duplicates(groups, class_numbers)
-    source = Source(reading.file_format, reading.records, reading.rejected, cleaned.texts_changed)
+    source = Source(reading.file_format, reading.records, reading.rejected, cleaned.texts_changed, reading.notes)
     return audit(cleaned.examples, source, duplicates)

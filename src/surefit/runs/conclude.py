@@ -11,6 +11,7 @@ from surefit.inference.engine import predict_logits
 from surefit.progress import Progress
 from surefit.runs.carried import carried_example
 from surefit.runs.job import Job
+from surefit.runs.leaks import leak_warnings
 from surefit.runs.results import Judged, compare_with_baselines, judge
 from surefit.trace import STAGE_SENTENCES, PipelineRecorder, RunTrace, StageTrace, TrainingTrace
 from surefit.training.early_stopping import best_epoch, should_stop
@@ -62,12 +63,10 @@ def conclude(job: Job, state: TrainingState, recorder: PipelineRecorder, progres
             ended=_ended(state, settings.training),
         ),
     )
-    if rows.leaks:
-        progress.note(
-            f"WARNING: {rows.leaks:,} validation or test rows repeat a text of another split: the figures are too good"
-        )
+    for warning in leak_warnings(rows.leaks):
+        progress.note(warning)
     metrics = {
-        "leaks": {"exact": rows.leaks},
+        "leaks": rows.leaks,
         "test": judged["test"].result.to_dict(),
         "validation": judged["validation"].result.to_dict(),
         "baselines": baselines.to_dict(),
@@ -85,10 +84,11 @@ def _record_evaluation(judged: Judged, recorder: PipelineRecorder, seconds: floa
     n = judged.result.n
     notes = [f"accuracy {judged.result.accuracy:.2%}, macro F1 {judged.result.macro.f1:.4f} on {n:,} test rows"]
     classes = tuple(judged.result.per_class)
-    columns = ("label", "prediction", *(f"probability of {name}" for name in classes))
+    columns = ("id", "label", "prediction", *(f"probability_{name}" for name in classes))
     logits = tuple(f"logit of {name}" for name in classes)
     recorder.add(StageTrace("evaluate", STAGE_SENTENCES["evaluate"], n, logits, n, columns, tuple(notes), seconds=seconds))
-    recorder.add(StageTrace("save", STAGE_SENTENCES["save"], n, columns, n, columns, ("weights, tokenizer and class names",)))
+    saved = ("model/ has weights, tokenizer and class names, predictions.csv the test rows",)
+    recorder.add(StageTrace("save", STAGE_SENTENCES["save"], n, columns, n, columns, saved))
 
 
 def _ended(state: TrainingState, settings: TrainingSettings) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from surefit.artifacts import RunDirectory, atomic_writer
+from surefit.runs.leaks import unseen
 
 
 def write_model_card(run: RunDirectory, settings: Mapping[str, Any], metrics: Mapping[str, Any]) -> None:
@@ -26,7 +27,7 @@ def _lines(run: RunDirectory, settings: Mapping[str, Any], metrics: Mapping[str,
         "",
         "## How good it is",
         "",
-        f"On {test['n']} test rows{_unseen(metrics)}: accuracy {test['accuracy']:.4f}, macro F1 {test['macro']['f1']:.4f}.",
+        f"On {test['n']} test rows {unseen(metrics)}: accuracy {test['accuracy']:.4f}, macro F1 {test['macro']['f1']:.4f}.",
         "",
         *(f"- {entry['comparison']['sentence']}" for entry in metrics["baselines"].values()),
         "",
@@ -55,15 +56,6 @@ def _lines(run: RunDirectory, settings: Mapping[str, Any], metrics: Mapping[str,
         "",
         '`model/` loads in `transformers.pipeline("text-classification")` too.',
     ]
-
-
-def _unseen(metrics: Mapping[str, Any]) -> str:
-    leaks = metrics["leaks"]["exact"]
-    if leaks:
-        return f" (WARNING: {leaks} validation or test rows repeat a text of another split, so the figures are too good)"
-    if metrics["training"]["from_run"]:
-        return " that this run did not train on (the run it trains on from may have)"
-    return " that it never saw"
 
 
 def _cell(text: str) -> str:

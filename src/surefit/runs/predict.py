@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -14,7 +14,8 @@ import pyarrow.parquet as pq
 
 from surefit.artifacts import atomic_writer, require_other_file, write_csv_rows
 from surefit.config import ReadSettings
-from surefit.data.read import ReadResult, read
+from surefit.data.collect import ReadResult
+from surefit.data.trained import read_as_trained
 from surefit.errors import UsageError
 from surefit.inference.classifier import load
 from surefit.progress import Progress
@@ -25,37 +26,24 @@ _OUTPUTS = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
 
 
 @dataclass(frozen=True, eq=False)
-class InputRows:
-    """What is to be classified, one entry a record.
+class PredictedRows:
+    """What was classified, one entry a record in the input's order, and what the model says of it.
 
     Attributes:
         ids: id of each record.
         texts: the text as given; empty where the record has none.
-        reading: the records as read from a file, or None where they came as texts.
+        predictions: one a record.
+        classes: class names in the order of the scores.
     """
 
     ids: tuple[str, ...]
     texts: tuple[str, ...]
-    reading: ReadResult | None
-
-
-@dataclass(frozen=True, eq=False)
-class PredictedRows:
-    """The rows and what the model says of each.
-
-    Attributes:
-        rows: what was classified.
-        predictions: one a record, in the input's order.
-        classes: class names in the order of the scores.
-    """
-
-    rows: InputRows
     predictions: tuple[Prediction, ...]
     classes: tuple[str, ...]
 
     def cells(self) -> Iterator[tuple[object, ...]]:
         """The rows of a table with the columns id, text, label, probability, truncated, reason."""
-        for row_id, text, said in zip(self.rows.ids, self.rows.texts, self.predictions, strict=True):
+        for row_id, text, said in zip(self.ids, self.texts, self.predictions, strict=True):
             yield row_id, text, said.label, said.score, said.truncated, said.reason
 
     def to_dicts(self) -> list[dict[str, Any]]:
@@ -66,45 +54,65 @@ class PredictedRows:
         ]
 
 
-def read_texts(texts: Sequence[str]) -> InputRows:
-    """Texts given one by one; their ids are their numbers from 1."""
-    return InputRows(tuple(str(number) for number in range(1, len(texts) + 1)), tuple(texts), None)
+def predict_texts(run: Path, texts: Sequence[str], text_pair: str | None, machine: Mapping[str, Any]) -> PredictedRows:
+    """Classifies texts given one by one; their ids are their numbers from 1.
+
+    Args:
+        run: a run directory, or the model directory in one.
+        texts: what to classify.
+        text_pair: the second text where `texts` is the first of a pair.
+        machine: device, threads and precision where they were asked for.
+    """
+    classifier = load(run, **machine)
+    predictions = classifier.predict(list(texts), None if text_pair is None else [text_pair])
+    ids = tuple(str(number) for number in range(1, len(texts) + 1))
+    return PredictedRows(ids, tuple(map(_writable, texts)), tuple(predictions), classifier.classes)
 
 
-def read_file(path: Path, options: Mapping[str, Any]) -> InputRows:
-    """Reads a file whose rows need no labels; no record is dropped.
+def predict_file(
+    run: Path, path: Path, options: Mapping[str, Any], machine: Mapping[str, Any], progress: Progress
+) -> PredictedRows:
+    """Classifies the rows of a file, which need no labels; no record is dropped.
+
+    Args:
+        run: a run directory, or the model directory in one.
+        path: the file.
+        options: how to read it, as flat settings.
+        machine: device, threads and precision where they were asked for.
+        progress: told how many rows are done.
 
     Raises:
         DataError: the file cannot be read, or its text column is not certain.
     """
-    reading = read(path, ReadSettings(**options), labelled=False)
+    classifier = load(run, **machine)
+    reading = read_as_trained(path, ReadSettings(**options), classifier.columns, labelled=False)
+    for note in reading_notes(reading, classifier.columns):
+        progress.note(note)
+    progress.begin("predict", reading.records)
+    predictions = classifier.predict_records(reading, progress)
+    progress.end()
     ids = {rejected.record: rejected.id for rejected in reading.rejected}
     ids |= dict(zip(reading.examples.records.tolist(), reading.examples.ids.to_pylist(), strict=True))
     texts = dict(zip(reading.examples.records.tolist(), reading.examples.texts.to_pylist(), strict=True))
     records = range(1, reading.records + 1)
-    return InputRows(tuple(ids[record] for record in records), tuple(texts.get(record, "") for record in records), reading)
+    return PredictedRows(
+        tuple(ids[record] for record in records),
+        tuple(_writable(texts.get(record, "")) for record in records),
+        tuple(predictions),
+        classifier.classes,
+    )
 
 
-def predict_rows(run: Path, rows: InputRows, machine: Mapping[str, Any], progress: Progress) -> PredictedRows:
-    """Classifies all rows with a trained model.
+def reading_notes(reading: ReadResult, trained: Mapping[str, str]) -> list[str]:
+    """What is worth saying of how a file was read.
 
     Args:
-        run: a run directory, or the model directory in one.
-        rows: what to classify.
-        machine: device, threads and precision where they were asked for.
-        progress: told how many rows are done.
+        reading: the file.
+        trained: role -> column that the model was trained on; other columns are named.
     """
-    classifier = load(run, **machine)
-    if rows.reading is not None:
-        progress.note(f"texts are read from the column {rows.reading.chosen['text']!r}")
-    progress.begin("predict", len(rows.ids))
-    if rows.reading is not None:
-        predictions = classifier.predict_records(rows.reading, progress)
-    else:
-        predictions = classifier.predict(list(rows.texts))
-    progress.end()
-    shown = replace(rows, texts=tuple(_writable(text) for text in rows.texts))
-    return PredictedRows(shown, tuple(predictions), classifier.classes)
+    other = [role for role, column in reading.chosen.items() if role != "id" and trained.get(role) != column]
+    columns = [f"the {role.replace('_', ' ')} is read from the column {reading.chosen[role]!r}" for role in other]
+    return [*columns, *reading.notes]
 
 
 def _writable(text: str) -> str:

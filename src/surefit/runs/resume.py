@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from surefit.artifacts import RunDirectory, read_json
 from surefit.config import MachineSettings, Settings
 from surefit.errors import RunError
 from surefit.progress import Progress
+from surefit.runs.rows import Sources
 
 
 def resumed_settings(run: RunDirectory, options: Mapping[str, Any]) -> Settings:
@@ -60,6 +63,16 @@ def require_same_run(run: RunDirectory, facts: Mapping[str, Any], progress: Prog
     changed = [key for name in ("versions", "machine") for key, value in facts[name].items() if stored[name].get(key) != value]
     if changed:
         progress.note(f"resuming will not be exact: {', '.join(changed)} changed since the run began")
+
+
+def resume_command(sources: Sources, run: RunDirectory) -> str:
+    """What to type to go on with a run; settings need not be given again."""
+    if not all(isinstance(source, str | Path) for source in (sources.data, *map(sources.of, sources.given))):
+        return f"surefit.train(..., run={str(run.path)!r}, resume=True) with the same frames"
+    files = [str(sources.data)]
+    for name in sources.given:
+        files += [f"--{name}", str(sources.of(name))]
+    return shlex.join(["surefit", "train", *files, "--run", str(run.path), "--resume"])
 
 
 def flat_settings(nested: Mapping[str, Any]) -> dict[str, Any]:

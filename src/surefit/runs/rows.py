@@ -12,11 +12,15 @@ import pyarrow as pa
 
 from surefit.config import Settings
 from surefit.data.clean import Targets, clean, drop_small_classes, encode_labels, label_schema, leave_out_classes
+from surefit.data.collect import ReadResult
 from surefit.data.duplicates import Duplicates, exact_groups, find_duplicates, leaked_rows
-from surefit.data.read import ReadResult, read, read_frame
-from surefit.data.split import SPLIT_NAMES, SplitName, split, summarize
+from surefit.data.split import SPLIT_NAMES, Split, SplitName, split, summarize
+from surefit.data.trained import read_as_trained
 from surefit.errors import DataError
 from surefit.progress import Progress
+from surefit.runs.earlier import EarlierRun
+from surefit.runs.leaks import leak_warnings
+from surefit.runs.seen import NEVER
 from surefit.trace import STAGE_SENTENCES, PipelineRecorder, StageTrace
 from surefit.types import SINGLE_LABEL, Examples, Int64Array, LabelSchema, Rejected
 
@@ -79,8 +83,10 @@ class PreparedRows:
         duplicates: of the training data.
         audited: cleaned rows of the training data, all splits.
         texts_changed: rows of the training data whose text was changed by normalisation.
-        leaks: test rows whose text stands in the training or validation rows, and validation rows
-            whose text stands in the training rows; there are none unless files were given.
+        leaks: by kind, test and validation rows that the model has learned from: "exact" counts
+            test rows whose text stands in the training or validation rows, and validation rows
+            whose text stands in the training rows (none unless files were given); "earlier_run"
+            the same with the rows of the run that is trained on from, None where that is not known.
         files: name of the file that each split's rows come from.
     """
 
@@ -93,7 +99,7 @@ class PreparedRows:
     duplicates: Duplicates
     audited: Examples
     texts_changed: int
-    leaks: int
+    leaks: dict[str, int | None]
     files: dict[SplitName, str]
 
 
@@ -109,35 +115,37 @@ class _Part:
 
 
 def prepare_rows(
-    sources: Sources, settings: Settings, schema: LabelSchema | None, recorder: PipelineRecorder, progress: Progress
+    sources: Sources, settings: Settings, earlier: EarlierRun | None, recorder: PipelineRecorder, progress: Progress
 ) -> PreparedRows:
     """Reads, cleans, labels, groups and splits.
 
     Args:
         sources: where the rows come from.
         settings: how.
-        schema: the classes, where an earlier run has fixed them; else they are taken from the data.
+        earlier: the run that is trained on from, if there is one: its classes are kept, and rows
+            that it has seen stay in the split that they were in.
         recorder: told what each stage did.
         progress: told which stage is under way.
 
     Raises:
         DataError: a source cannot be read, or its rows cannot be used.
     """
-    parts = _read(sources, settings, recorder, progress)
+    parts = _read(sources, settings, earlier, recorder, progress)
     _clean(parts, settings, recorder, progress)
-    schema, targets = _label(parts, schema, recorder)
+    schema, targets = _label(parts, None if earlier is None else earlier.schema, recorder)
     main = parts["train"]
     groups, duplicates = _group(parts, targets, recorder)
     start, given = time.perf_counter(), sources.given
     dealt = split(targets["train"], groups["train"], settings.split, settings.seed, schema, given=given, where=main.name)
+    dealt, kept = _keep_earlier_split(dealt, main, earlier, given)
     splits: dict[SplitName, SplitRows] = {}
     for name in SPLIT_NAMES:
         source: SplitName = name if name in given else "train"
         rows = np.arange(len(parts[source].examples)) if name in given else dealt.rows(name)
         splits[name] = SplitRows(parts[source].examples.take(rows), targets[source][rows], groups[source][rows])
     _require_every_class(splits, schema, main.name)
-    leaks = _count_leaks(splits) if given else 0
-    _record_split(splits, schema, leaks, recorder, start)
+    leaks = {"exact": _count_leaks(splits) if given else 0, "earlier_run": _count_learned_before(splits, earlier)}
+    _record_split(splits, schema, kept, leaks, recorder, start)
     return PreparedRows(
         schema=schema,
         splits=splits,
@@ -160,23 +168,43 @@ def _count_leaks(splits: dict[SplitName, SplitRows]) -> int:
     return int(in_test.sum() + leaked_rows(validation, train).sum())
 
 
-def read_source(source: Any, settings: Settings) -> ReadResult:
-    """Reads labelled rows from a path or a frame.
+def _keep_earlier_split(
+    dealt: Split, main: _Part, earlier: EarlierRun | None, given: tuple[SplitName, ...]
+) -> tuple[Split, int]:
+    """Puts rows that the earlier run has seen into the split that they were in; also says how many.
 
     Raises:
-        DataError: it cannot be read, or no row of it can be used.
+        DataError: no row is left to validate with or to test on.
     """
-    if isinstance(source, str | Path):
-        return read(Path(source), settings.read)
-    return read_frame(source, settings.read)
+    if earlier is None:
+        return dealt, 0
+    seen = earlier.seen.split_of(main.examples)
+    kept = (seen != NEVER) & ~np.isin(seen, [SPLIT_NAMES.index(name) for name in given])
+    combined = Split(np.where(kept, seen, dealt.assignment))
+    for name in SPLIT_NAMES[1:]:
+        if name not in given and not len(combined.rows(name)):
+            raise DataError(f"the run that is trained on from has learned from all rows of {main.name}; give a --{name} file")
+    return combined, int(kept.sum())
 
 
-def _read(sources: Sources, settings: Settings, recorder: PipelineRecorder, progress: Progress) -> dict[SplitName, _Part]:
+def _count_learned_before(splits: dict[SplitName, SplitRows], earlier: EarlierRun | None) -> int | None:
+    if earlier is None:
+        return 0
+    if not earlier.seen.complete:
+        return None
+    test, validation = splits["test"].examples, splits["validation"].examples
+    return earlier.seen.learned_from(test) + earlier.seen.learned_from(validation, validation=False)
+
+
+def _read(
+    sources: Sources, settings: Settings, earlier: EarlierRun | None, recorder: PipelineRecorder, progress: Progress
+) -> dict[SplitName, _Part]:
     start = time.perf_counter()
+    columns = {} if earlier is None else earlier.columns
     parts: dict[SplitName, _Part] = {}
     for name in ("train", *sources.given):
         progress.begin(f"read {source_name(sources.of(name))}", 0)
-        reading = read_source(sources.of(name), settings)
+        reading = read_as_trained(sources.of(name), settings.read, columns, labelled=True)
         parts[name] = _Part(source_name(sources.of(name)), reading, reading.examples, rejected=list(reading.rejected))
     progress.end()
     notes = []
@@ -184,6 +212,7 @@ def _read(sources: Sources, settings: Settings, recorder: PipelineRecorder, prog
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in part.reading.rejected_by_reason().items())
         left = f", {len(part.rejected):,} rejected ({reasons})" if part.rejected else ""
         notes.append(f"{part.name}: {part.reading.records:,} records{left}")
+        notes += [f"{part.name}: {note}" for note in part.reading.notes]
     _record(
         recorder, "read", parts, [part.reading.records for part in parts.values()], parts["train"].reading.columns, notes, start
     )
@@ -261,7 +290,12 @@ def _require_every_class(splits: dict[SplitName, SplitRows], schema: LabelSchema
 
 
 def _record_split(
-    splits: dict[SplitName, SplitRows], schema: LabelSchema, leaks: int, recorder: PipelineRecorder, start: float
+    splits: dict[SplitName, SplitRows],
+    schema: LabelSchema,
+    kept: int,
+    leaks: dict[str, int | None],
+    recorder: PipelineRecorder,
+    start: float,
 ) -> None:
     notes = []
     for summary in summarize({name: part.targets for name, part in splits.items()}, schema):
@@ -269,8 +303,9 @@ def _record_split(
         shares = ", ".join(f"{schema.id2label[number]} {summary.class_shares[number]:.1%}" for number in largest)
         more = ", ..." if len(schema) > 3 else ""
         notes.append(f"{summary.name} {summary.rows:,} rows ({summary.share:.1%}): {shares}{more}")
-    if leaks:
-        notes.append(f"WARNING: {leaks:,} validation or test rows repeat a text of another split")
+    if kept:
+        notes.append(f"{kept:,} rows stay in the split that the earlier run had them in")
+    notes += leak_warnings(leaks)
     rows = sum(len(part.examples) for part in splits.values())
     columns = (*splits["train"].examples.columns, "class id", "group")
     seconds = time.perf_counter() - start

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from surefit.runs.leaks import unseen
 from surefit.trace import Table
 
 if TYPE_CHECKING:  # an audit's tables need no torch
@@ -19,13 +20,7 @@ _CONFUSED_PAIRS = 8
 
 def evaluation_tables(metrics: Mapping[str, Any]) -> tuple[Table, ...]:
     """Figures by class, confusion matrix and baselines of a run's test rows."""
-    leaks = metrics.get("leaks", {}).get("exact", 0)
-    which = "which the model never saw"
-    if leaks:
-        which = f"WARNING: {leaks:,} rows leaked, the figures are too good"
-    elif metrics["training"].get("from_run"):
-        which = "which this run did not train on; the run it trains on from may have"
-    return (*figures_tables(metrics["test"], f"Evaluation on the test rows ({which})"), _baselines(metrics))
+    return (*figures_tables(metrics["test"], f"Evaluation on the test rows {unseen(metrics)}"), _baselines(metrics))
 
 
 def figures_tables(result: Mapping[str, Any], title: str) -> tuple[Table, ...]:
@@ -72,12 +67,14 @@ def _confusion(result: Mapping[str, Any]) -> Table:
 
 
 def _baselines(metrics: Mapping[str, Any]) -> Table:
-    rows = [("BERT, fine-tuned", f"{metrics['test']['accuracy']:.2%}", f"{metrics['test']['macro']['f1']:.4f}", "")]
+    rows = [("fine-tuned model", f"{metrics['test']['accuracy']:.2%}", f"{metrics['test']['macro']['f1']:.4f}", "")]
     rows += [
         (entry["name"], f"{entry['accuracy']:.2%}", f"{entry['macro']['f1']:.4f}", entry["comparison"]["sentence"])
         for entry in metrics["baselines"].values()
     ]
-    return Table("Is BERT worth it? Simpler models on the same split", ("model", "accuracy", "macro F1", ""), tuple(rows))
+    return Table(
+        "Is fine-tuning worth it? Simpler models on the same split", ("model", "accuracy", "macro F1", ""), tuple(rows)
+    )
 
 
 def audit_tables(audit: Audit, rejected: Path | None) -> tuple[Table, ...]:
@@ -99,13 +96,14 @@ def audit_tables(audit: Audit, rejected: Path | None) -> tuple[Table, ...]:
             f"{conflicting.rows:,} (of {conflicting.groups:,} texts)",
         ),
     ]
-    note = ""
+    notes = list(audit.notes)
     if audit.rejected:
-        note = f"each is in {rejected} with line and reason" if rejected else "--rejected FILE writes each with line and reason"
+        where = f"is in {rejected}" if rejected else "is written by --rejected FILE"
+        notes.append(f"each rejected record {where}, with line and reason")
     shown = audit.classes[:_CLASSES_SHOWN]
     classes = [(of.label, f"{of.rows:,}", f"{of.share:.1%}") for of in shown]
     return (
-        Table(f"Rows ({audit.file_format})", ("what", "rows"), tuple(account), note),
+        Table(f"Rows ({audit.file_format})", ("what", "rows"), tuple(account), "; ".join(notes)),
         Table(f"{len(audit.classes)} classes", ("class", "rows", "share"), tuple(classes), _class_note(audit, len(shown))),
         _lengths(audit),
     )
@@ -131,6 +129,6 @@ def prediction_table(predicted: PredictedRows) -> Table:
     """Predictions for the terminal."""
     rows: Sequence[tuple[str, ...]] = [
         (text, said.label or f"({said.reason})", f"{said.score:.4f}" if said.labels else "", "yes" if said.truncated else "")
-        for text, said in zip(predicted.rows.texts, predicted.predictions, strict=True)
+        for text, said in zip(predicted.texts, predicted.predictions, strict=True)
     ]
     return Table("Predictions", ("text", "label", "probability", "truncated"), tuple(rows))

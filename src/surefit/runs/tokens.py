@@ -8,11 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from surefit.data.split import SplitName
+from surefit.model.pretrained import Pretrained
 from surefit.progress import Progress
 from surefit.runs.rows import PreparedRows
 from surefit.text.packing import lengths_of
 from surefit.text.tokenizer import TextTokenizer
-from surefit.trace import STAGE_SENTENCES, PipelineRecorder, StageTrace
+from surefit.trace import PADDED_SENTENCE, STAGE_SENTENCES, PipelineRecorder, StageTrace
 from surefit.types import Encoding, Examples
 
 _CHUNK_ROWS = 4096
@@ -46,10 +47,11 @@ def encode_examples(examples: Examples, tokenizer: TextTokenizer, progress: Prog
 
 
 def encode_rows(
-    rows: PreparedRows, tokenizer: TextTokenizer, batch_size: int, recorder: PipelineRecorder, progress: Progress
+    rows: PreparedRows, pretrained: Pretrained, batch_size: int, recorder: PipelineRecorder, progress: Progress
 ) -> EncodedRows:
     """Tokenises every split and records the stages "tokenise" and "pack"."""
     start = time.perf_counter()
+    tokenizer = pretrained.tokenizer
     total = sum(len(part.examples) for part in rows.splits.values())
     progress.begin("tokenise", total)
     splits = {name: encode_examples(part.examples, tokenizer, progress) for name, part in rows.splits.items()}
@@ -63,21 +65,22 @@ def encode_rows(
         notes.append(f"no row is cut at --max-length {tokenizer.max_length}")
     seconds = time.perf_counter() - start
     columns = (*rows.splits["train"].examples.columns, "class id", "group", "split")
-    does = STAGE_SENTENCES["tokenise"]
+    does = STAGE_SENTENCES["tokenise"].format(first=tokenizer.first_token, last=tokenizer.last_token)
     recorder.add(StageTrace("tokenise", does, total, columns, total, _COLUMNS, tuple(notes), seconds=seconds))
-    recorder.add(_packing(splits["train"], batch_size, tokenizer.max_length))
+    recorder.add(_packing(splits["train"], batch_size, pretrained))
     return EncodedRows(splits, len(cut), sum(cut))
 
 
-def _packing(encodings: tuple[Encoding, ...], batch_size: int, max_length: int) -> StageTrace:
+def _packing(encodings: tuple[Encoding, ...], batch_size: int, pretrained: Pretrained) -> StageTrace:
     """What packing makes of the training rows, and what padding them would have cost."""
-    lengths = lengths_of(encodings)
+    lengths, max_length = lengths_of(encodings), pretrained.tokenizer.max_length
     tokens = int(lengths.sum())
     padded = max_length * len(lengths)
     saved = 1 - tokens / padded if padded > tokens else 0.0
     batches = -(-len(lengths) // batch_size)
     notes = [f"{batches:,} batches of up to {batch_size} rows an epoch"]
-    if saved:
+    if saved and pretrained.classifier.skips_padding:
         notes.append(f"{saved:.0%} fewer tokens than with every row padded to {max_length}")
     columns = ("input_ids", "token_type_ids", "position_ids")
-    return StageTrace("pack", STAGE_SENTENCES["pack"], len(lengths), _COLUMNS, tokens, columns, tuple(notes))
+    does = STAGE_SENTENCES["pack"] if pretrained.classifier.skips_padding else PADDED_SENTENCE
+    return StageTrace("pack", does, len(lengths), _COLUMNS, tokens, columns, tuple(notes))

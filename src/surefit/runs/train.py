@@ -15,19 +15,21 @@ from surefit.data.audit import Audit, Source, TokenCounts, audit
 from surefit.errors import Interrupted, RunError
 from surefit.inference.classifier import TextClassifier, load
 from surefit.model.hardware import choose_hardware
-from surefit.model.pretrained import Pretrained, known_schema, load_pretrained, save_classifier
+from surefit.model.pretrained import Pretrained, load_pretrained, save_classifier
 from surefit.progress import Progress
 from surefit.runs.conclude import conclude
 from surefit.runs.directory import check_run, claim_run, default_run_path, require_data_outside, require_other_model
+from surefit.runs.earlier import find_earlier_run
 from surefit.runs.fine_tune import fine_tune
 from surefit.runs.fingerprint import data_fingerprint, machine, versions
 from surefit.runs.job import Job
 from surefit.runs.model_card import write_model_card
-from surefit.runs.resume import require_same_run, resumed_machine, resumed_settings
+from surefit.runs.resume import require_same_run, resume_command, resumed_machine, resumed_settings
 from surefit.runs.rows import Sources, prepare_rows, source_name
 from surefit.runs.tokens import encode_rows
 from surefit.runs.write import write_preparation, write_results
 from surefit.trace import PipelineRecorder, RunTrace
+from surefit.training.checkpoint import Checkpoints
 from surefit.training.optimizer import peak_learning_rate
 from surefit.types import DecisionRule
 
@@ -102,11 +104,11 @@ def train(
         require_other_model(directory, settings.model.model)
     recorder = PipelineRecorder()
 
-    schema = known_schema(settings.model.model)
-    rows = prepare_rows(sources, settings, schema, recorder, progress)
+    earlier = find_earlier_run(settings.model.model)
+    rows = prepare_rows(sources, settings, earlier, recorder, progress)
     hardware = choose_hardware(resumed_machine(directory, settings.machine) if going_on else settings.machine)
     pretrained = load_pretrained(settings.model.model, rows.schema, settings.model, settings.seed)
-    encoded = encode_rows(rows, pretrained.tokenizer, settings.training.batch_size, recorder, progress)
+    encoded = encode_rows(rows, pretrained, settings.training.batch_size, recorder, progress)
     job = Job(settings, rows, encoded, pretrained, hardware)
     facts = _facts(job, sources)
     if going_on:
@@ -117,15 +119,17 @@ def train(
     else:
         claim_run(directory, overwrite=overwrite)
         write_json(directory.settings, facts)
-    write_preparation(directory, rows, _audit(job, sources))  # again, should it have been cut short
-
     try:
+        # Again where a run is gone on with: it may have been cut short here.
+        write_preparation(directory, rows, _audit(job, sources), None if earlier is None else earlier.seen)
         state = fine_tune(job, directory, recorder, progress)
-    except Interrupted as stopped:
-        raise Interrupted(f"{stopped}; go on with --run {directory.path} --resume") from None
-    end = conclude(job, state, recorder, progress)
-    _save(directory, pretrained, end.metrics, facts)
-    write_results(directory, end.metrics, end.trace, rows, end.test)
+        end = conclude(job, state, recorder, progress)
+        _save(directory, pretrained, end.metrics, facts)
+        write_results(directory, end.metrics, end.trace, rows, end.test)
+    except (Interrupted, KeyboardInterrupt) as stopped:
+        what = str(stopped) or "interrupted; what was done is saved"
+        raise Interrupted(f"{what}; go on with: {resume_command(sources, directory)}") from None
+    Checkpoints(directory.checkpoints, progress).keep_newest()  # nothing will be resumed any more
     return TrainedRun(directory.path, end.metrics, end.trace)
 
 
@@ -168,10 +172,10 @@ def _audit(job: Job, sources: Sources) -> Audit:
     lengths = np.array([len(encoding) for encoding in encodings], dtype=np.int64) + cut
     return audit(
         rows.audited,
-        Source(rows.reading.file_format, rows.reading.records, rows.left_out, rows.texts_changed),
+        Source(rows.reading.file_format, rows.reading.records, rows.left_out, rows.texts_changed, rows.reading.notes),
         rows.duplicates,
         TokenCounts(lengths, cut > 0, job.pretrained.tokenizer.max_length),
-        exact_leaks=rows.leaks,
+        exact_leaks=rows.leaks["exact"],
     )
 
 
@@ -184,7 +188,7 @@ def _save(directory: RunDirectory, pretrained: Pretrained, metrics: dict[str, An
         base_model=facts["base_model"],
         facts={
             "training": {name: facts[name] for name in ("data", "versions", "machine")} | {"seed": facts["settings"]["seed"]},
-            "text_pairs": "text_pair" in facts["columns"],
+            "columns": facts["columns"],
         },
     )
     write_model_card(directory, facts, metrics)

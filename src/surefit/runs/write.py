@@ -14,6 +14,7 @@ from surefit.data.audit import Audit
 from surefit.progress import Progress, StepRecord
 from surefit.runs.results import Judged
 from surefit.runs.rows import PreparedRows
+from surefit.runs.seen import SeenTexts, write_seen
 from surefit.trace import EpochTrace, RunTrace
 from surefit.types import SINGLE_LABEL
 
@@ -75,8 +76,15 @@ class TrainingLog(Progress):
             file.writelines(kept)
 
 
-def write_preparation(run: RunDirectory, rows: PreparedRows, audit: Audit) -> None:
-    """Writes what is known of the data before training: audit, rejected rows, splits."""
+def write_preparation(run: RunDirectory, rows: PreparedRows, audit: Audit, earlier: SeenTexts | None) -> None:
+    """Writes what is known of the data before training: audit, rejected rows, splits, hashes of the texts.
+
+    Args:
+        run: the run.
+        rows: its rows.
+        audit: of its training data.
+        earlier: what the run that is trained on from has seen, if there is one.
+    """
     write_json(run.audit, audit.to_dict())
     write_csv(
         run.rejected,
@@ -84,6 +92,7 @@ def write_preparation(run: RunDirectory, rows: PreparedRows, audit: Audit) -> No
         ((name, item.record, item.line, item.id, item.reason) for name, item in rows.rejected),
     )
     write_csv(run.splits, ("id", "split", "group", "file"), _split_rows(rows))
+    write_seen(run, {name: part.examples for name, part in rows.splits.items()}, earlier)
 
 
 def _split_rows(rows: PreparedRows) -> Iterator[tuple[str, str, int, str]]:

@@ -103,6 +103,30 @@ class TextTokenizer:
         """Id of the token for what the vocabulary cannot spell; None where it can spell all."""
         return self._id_of("unk_token") if "unk_token" in self.special_tokens else None
 
+    @property
+    def first_token(self) -> str:
+        """The special token in front of every text."""
+        return str(self._backend.encode("").tokens[0])
+
+    @property
+    def last_token(self) -> str:
+        """The special token after every text."""
+        return str(self._backend.encode("").tokens[-1])
+
+    @property
+    def continuation_mark(self) -> str:
+        """What a piece that continues a word starts with, such as ##; empty where there is no such mark."""
+        return str(getattr(self._backend.model, "continuing_subword_prefix", None) or "")
+
+    @property
+    def space_mark(self) -> str:
+        """What stands for a space in front of a piece, such as Ġ or ▁; empty where pieces do not show spaces."""
+        read: str = self._backend.normalizer.normalize_str("a b")
+        splitter = self._backend.pre_tokenizer
+        if splitter is not None:
+            read = "".join(piece for piece, _ in splitter.pre_tokenize_str(read))
+        return read.partition("a")[2].partition("b")[0].strip()
+
     def tokens(self, ids: Sequence[int] | NDArray[np.int32]) -> list[str]:
         """The vocabulary's entry for each id."""
         return [self._backend.id_to_token(int(token_id)) or "" for token_id in ids]

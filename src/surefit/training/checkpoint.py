@@ -70,9 +70,16 @@ class Checkpoints:
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
             shutil.rmtree(replaced, ignore_errors=True)
-        for old in self.found()[_KEPT:]:
-            shutil.rmtree(old)
+        self._remove_all_but(_KEPT)
         return target
+
+    def keep_newest(self) -> None:
+        """Removes all checkpoints but the newest: what a finished run needs to be compared with another."""
+        self._remove_all_but(1)
+
+    def _remove_all_but(self, count: int) -> None:
+        for old in self.found()[count:]:
+            shutil.rmtree(old)
 
     def restore(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> TrainingState:
         """Loads the newest good checkpoint into model and optimizer; a new state where there is none.

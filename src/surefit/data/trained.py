@@ -1,0 +1,45 @@
+"""Rows for a trained model: read from the columns it was trained on, where the file has them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from surefit.config import ReadSettings
+from surefit.data.collect import ReadResult
+from surefit.data.columns import UnknownColumnError
+from surefit.data.read import read, read_frame
+
+
+def read_as_trained(source: Any, settings: ReadSettings, columns: Mapping[str, str], *, labelled: bool) -> ReadResult:
+    """Reads a file or a frame with columns of its own, or else with those that the model was trained on.
+
+    A column that is asked for comes first, then the one of the same name as in training, then one
+    that is found by its usual name.
+
+    Args:
+        source: path of a file, or a frame.
+        settings: how it is read; the columns asked for stand in it.
+        columns: role (text, text_pair, label, id) -> column of the training data; empty where that
+            is not known. The id is the file's own matter.
+        labelled: whether each row needs a label.
+
+    Raises:
+        DataError, UsageError: as `read` and `read_frame`.
+    """
+    roles = ("text", "text_pair", "label") if labelled else ("text", "text_pair")
+    trained: dict[str, Any] = {role: columns[role] for role in roles if role in columns and getattr(settings, role) is None}
+    if settings.text is not None:
+        trained.pop("text_pair", None)  # who names the text names the second text too
+    while True:
+        chosen = dataclasses.replace(settings, **trained)
+        try:
+            if isinstance(source, str | Path):
+                return read(Path(source), chosen, labelled=labelled)
+            return read_frame(source, chosen, labelled=labelled)
+        except UnknownColumnError as absent:
+            if absent.role not in trained:
+                raise
+            del trained[absent.role]
