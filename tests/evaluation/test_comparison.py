@@ -31,7 +31,9 @@ def test_difference_is_that_of_the_accuracies_in_points():
 
 def test_a_clear_gain_is_worth_its_cost():
     sentence = compare(*correctness(600, 150, 27, 223), TFIDF_LOGISTIC_REGRESSION).sentence
-    assert sentence.startswith("BERT is 12.3 points of accuracy over TF-IDF + logistic regression (p < 0.001, 1,000 test rows)")
+    assert sentence.startswith(
+        "the fine-tuned model is 12.3 points of accuracy over TF-IDF + logistic regression (p < 0.001, 1,000 test rows)"
+    )
     assert sentence.endswith("worth its cost")
 
 
@@ -48,7 +50,7 @@ def test_a_gain_that_chance_explains_is_no_gain():
 
 def test_a_loss_recommends_the_simpler_model():
     sentence = compare(*correctness(50, 2, 30, 18), TFIDF_LOGISTIC_REGRESSION).sentence
-    assert sentence.startswith("BERT is 28.0 points of accuracy under TF-IDF")
+    assert sentence.startswith("the fine-tuned model is 28.0 points of accuracy under TF-IDF")
     assert sentence.endswith("use the simpler model")
 
 

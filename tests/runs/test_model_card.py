@@ -31,7 +31,7 @@ def test_it_says_what_the_model_was_made_of(trained_run, learnable_csv):
     card = card_of(trained_run)
     assert f"SHA-256 {sha256_of(learnable_csv)}" in card
     assert "seed 0, " in card
-    assert "1 threads, cpu, fp32" in card
+    assert "threads: 1, cpu, fp32" in card
     assert "torch 2." in card
 
 

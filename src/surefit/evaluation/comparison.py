@@ -67,10 +67,10 @@ def exact_mcnemar(only_first: int, only_second: int) -> float:
 
 
 def describe_difference(difference: float, p_value: float, n: int, baseline_name: str) -> str:
-    """Says in one sentence how BERT stands against a baseline and what to do.
+    """Says in one sentence how the fine-tuned model stands against a baseline and what to do.
 
     Args:
-        difference: accuracy of BERT less accuracy of the baseline, in percentage points.
+        difference: its accuracy less accuracy of the baseline, in percentage points.
         p_value: of the paired test of that difference.
         n: test rows.
         baseline_name: what the baseline is called.
@@ -82,15 +82,15 @@ def describe_difference(difference: float, p_value: float, n: int, baseline_name
     if p_value >= _SIGNIFICANCE:
         advice = _advice(against_majority, "use the simpler model, or test on more rows to tell them apart")
         doubt = f"as far as the test rows can tell ({difference:+.1f} points, {evidence})"
-        return f"BERT is no better than {baseline} {doubt}: {advice}"
+        return f"the fine-tuned model is no better than {baseline} {doubt}: {advice}"
     if difference < 0:
         advice = _advice(against_majority, "use the simpler model")
-        return f"BERT is {-difference:.1f} points of accuracy under {baseline} ({evidence}): {advice}"
+        return f"the fine-tuned model is {-difference:.1f} points of accuracy under {baseline} ({evidence}): {advice}"
     if against_majority:
         advice = "it has learned from the texts"
     else:
         advice = "worth its cost" if difference >= _SMALL_GAIN_POINTS else "a small gain, weigh it against the cost"
-    return f"BERT is {difference:.1f} points of accuracy over {baseline} ({evidence}): {advice}"
+    return f"the fine-tuned model is {difference:.1f} points of accuracy over {baseline} ({evidence}): {advice}"
 
 
 def _advice(against_majority: bool, simpler_model: str) -> str:

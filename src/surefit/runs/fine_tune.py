@@ -66,7 +66,7 @@ def fine_tune(job: Job, directory: RunDirectory, recorder: PipelineRecorder, pro
         f"{state.step:,} steps in {len(state.epochs)} of at most {settings.training.epochs} epochs; "
         f"epoch {best_epoch(state.epochs)} is kept",
         f"{weights:,} weights of {job.pretrained.source}, {len(job.pretrained.new_parameters)} tensors of them new",
-        f"on {hardware.device}, {hardware.threads} threads, {hardware.precision}",
+        f"on {hardware.device}, {hardware.precision}, threads: {hardware.threads}",
     )
     columns = tuple(f"logit of {name}" for name in rows.schema.id2label)
     seconds = time.perf_counter() - start

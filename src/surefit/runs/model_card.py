@@ -45,7 +45,7 @@ def _lines(run: RunDirectory, settings: Mapping[str, Any], metrics: Mapping[str,
         f"- data: {_cell(data['name'])}, SHA-256 {data['sha256']}",
         f"- seed {settings['settings']['seed']}, {metrics['training']['epochs']} epochs, epoch "
         f"{metrics['training']['best_epoch']} kept, rows cut at {settings['max_length']} tokens",
-        f"- machine: {machine['processor']}, {machine['threads']} threads, {machine['device']}, {machine['precision']}",
+        f"- machine: {machine['processor']}, threads: {machine['threads']}, {machine['device']}, {machine['precision']}",
         f"- versions: {', '.join(f'{name} {number}' for name, number in settings['versions'].items())}",
         "",
         "## How to use it",

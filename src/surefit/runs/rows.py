@@ -226,7 +226,7 @@ def _clean(parts: dict[SplitName, _Part], settings: Settings, recorder: Pipeline
     for part in parts.values():
         cleaned = clean(part.examples)
         part.examples, part.texts_changed = cleaned.examples, cleaned.texts_changed
-    notes = [f"{sum(part.texts_changed for part in parts.values()):,} texts changed"]
+    notes = [f"texts changed: {sum(part.texts_changed for part in parts.values()):,}"]
     minimum = settings.split.min_rows_per_class
     if minimum is not None:
         kept = drop_small_classes(parts["train"].examples, minimum)
@@ -272,9 +272,9 @@ def _group(
     ends = np.cumsum([len(part.examples) for part in parts.values()])[:-1]
     groups = dict(zip(parts, np.split(numbers, ends), strict=True))
     duplicates = find_duplicates(groups["train"], targets["train"])
-    notes = [f"{duplicates.groups:,} texts stand more than once ({duplicates.rows:,} rows)"]
+    notes = [f"texts that stand more than once: {duplicates.groups:,} ({duplicates.rows:,} rows)"]
     if duplicates.conflicting_groups:
-        notes.append(f"{duplicates.conflicting_groups:,} of them under different labels")
+        notes.append(f"of them under different labels: {duplicates.conflicting_groups:,}")
     columns = (*main.columns, "class id")
     rows_in = [len(part.examples) for part in parts.values()]
     _record(recorder, "duplicates", parts, rows_in, columns, notes, start, extra=("class id", "group"))
