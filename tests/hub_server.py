@@ -1,7 +1,8 @@
 """A small Hugging Face hub: what its download protocol needs to serve directories of files.
 
 `GET` and `HEAD /{organisation/model}/resolve/{revision}/{file}` answer as the real hub does for
-files that are not in its large-file storage.
+files that are not in its large-file storage. Other commits than the newest lie in directories
+`organisation/model@commit`.
 """
 
 from __future__ import annotations
@@ -34,9 +35,12 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self, *, with_body: bool) -> None:
         self.server.requests.append(f"{self.command} {self.path}")
         repository, separator, rest = self.path.removeprefix("/").partition("/resolve/")
-        name = rest.partition("/")[2]
-        directory = self.server.root / repository
-        if not separator or not directory.is_dir():
+        revision, _, name = rest.partition("/")
+        older = revision not in ("main", COMMIT)
+        directory = self.server.root / (f"{repository}@{revision}" if older else repository)
+        if older and not directory.is_dir():
+            self._refuse(HTTPStatus.NOT_FOUND, "RevisionNotFound")
+        elif not separator or not directory.is_dir():
             # The real hub hides whether a private model exists behind 401.
             self._refuse(HTTPStatus.UNAUTHORIZED, "RepoNotFound")
         elif (directory / "GATED").exists():
@@ -44,11 +48,11 @@ class _Handler(BaseHTTPRequestHandler):
         elif not (directory / name).is_file():
             self._refuse(HTTPStatus.NOT_FOUND, "EntryNotFound")
         else:
-            self._send((directory / name).read_bytes(), with_body=with_body)
+            self._send((directory / name).read_bytes(), revision if older else COMMIT, with_body=with_body)
 
-    def _send(self, content: bytes, *, with_body: bool) -> None:
+    def _send(self, content: bytes, commit: str, *, with_body: bool) -> None:
         self.send_response(HTTPStatus.OK)
-        self.send_header("X-Repo-Commit", COMMIT)
+        self.send_header("X-Repo-Commit", commit)
         self.send_header("ETag", f'"{hashlib.sha256(content).hexdigest()}"')
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()

@@ -169,3 +169,22 @@ def test_the_file_that_is_read_is_not_written(tmp_path):
     require_other_file(tmp_path / "a.csv", tmp_path / "b.csv")
     with pytest.raises(UsageError, match="is the file that is read"):
         require_other_file(tmp_path / "x" / ".." / "a.csv", tmp_path / "a.csv")
+
+
+def test_an_error_names_the_file_that_was_asked_for(tmp_path, monkeypatch):
+    def refuse(*arguments, **options):
+        raise PermissionError(13, "Permission denied", str(arguments[0]))
+
+    monkeypatch.setattr("builtins.open", refuse)
+    with pytest.raises(PermissionError) as caught, atomic_writer(tmp_path / "out.csv"):
+        pass
+    assert caught.value.filename == str(tmp_path / "out.csv")
+
+
+def test_a_file_where_the_directory_should_be_is_named(tmp_path):
+    (tmp_path / "base.csv").touch()
+    with (
+        pytest.raises(UsageError, match=r"base\.csv is a file, not a directory"),
+        atomic_writer(tmp_path / "base.csv" / "x.csv"),
+    ):
+        pass

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Regex, normalizers
 
-from surefit.normalization import REMOVED_PATTERN, WHITE_SPACE_PATTERN, normalize_text
+from surefit.normalization import REMOVED_PATTERN, WHITE_SPACE_PATTERN, is_blank, normalize_text
 
 repeatable = settings(derandomize=True, deadline=None)
 
@@ -103,3 +103,8 @@ def test_text_of_nothing_visible_becomes_empty():
 def test_plain_ascii_is_returned_as_it_is():
     text = "Already clean, punctuation & all."
     assert normalize_text(text) is text
+
+
+@pytest.mark.parametrize(("text", "blank"), [("", True), (" \u200b", True), ("\u200c \u200d", True), ("a\u200d", False)])
+def test_joiners_alone_show_nothing(text, blank):
+    assert is_blank(text) == blank

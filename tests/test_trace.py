@@ -104,6 +104,11 @@ def test_every_text_of_a_table_is_escaped():
     assert shown.count("&lt;script&gt;") == 5
 
 
+def test_lines_of_a_cell_stay_lines_in_a_notebook():
+    shown = Table(title="t", columns=("a",), rows=(("It works.\nout: text",),)).to_html()
+    assert "<td style='text-align:left'>It works.<br>out: text</td>" in shown
+
+
 def test_traces_show_their_texts_escaped():
     layer = LayerTrace(SCRIPT, SCRIPT, (SCRIPT,), ((SCRIPT, 0.5),), note=SCRIPT)
     prediction = PredictionTrace((SCRIPT,), (layer,), label=SCRIPT, score=0.5)
@@ -130,6 +135,16 @@ def test_of_a_long_value_the_middle_is_left_out():
     assert row[2].startswith("token0 token1 ")
     assert row[2].endswith(" token98 token99")
     assert len(row[2]) < 150
+
+
+def test_a_long_text_is_shown_at_its_beginning_and_end():
+    layer = LayerTrace("tokenisation", "It works.", ("what it is", "value"), (("text", "word " * 5000 + "end"),))
+    trace = PredictionTrace(("word",), (layer,), "good", 0.9)
+    (row,) = trace.tables()[0].rows
+    assert row[1].startswith("word word ")
+    assert row[1].endswith(" word end")
+    assert len(row[1]) < 150
+    assert len(trace.to_dict()["layers"][0]["rows"][0][1]) > 25_000
 
 
 def test_a_prediction_shows_its_layers_in_order():

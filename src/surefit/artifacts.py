@@ -113,6 +113,7 @@ def atomic_writer(path: Path, *, binary: bool = False) -> Iterator[IO[Any]]:
         path: the name that the file has at the end; what stood there before is replaced.
         binary: open for bytes instead of UTF-8 text with newlines as they are written.
     """
+    require_room(path.parent)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
@@ -123,6 +124,10 @@ def atomic_writer(path: Path, *, binary: bool = False) -> Iterator[IO[Any]]:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
+    except OSError as error:
+        if error.filename == str(temporary):  # a name that nobody has given
+            error.filename, error.filename2 = str(path), None
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -165,6 +170,20 @@ def _flush(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def require_room(directory: Path) -> None:
+    """Refuses a directory that cannot be made, since something else stands in its place or above it.
+
+    Raises:
+        UsageError: the sentence names what is in the way.
+    """
+    for place in (directory, *directory.parents):
+        if os.path.lexists(place):
+            if not place.is_dir():
+                what = "a file" if place.exists() else "a link to nothing"
+                raise UsageError(f"{place} is {what}, not a directory; name another place to write to")
+            return
 
 
 def require_other_file(written: Path, read: Path) -> None:

@@ -107,7 +107,10 @@ class SplitSettings:
 class ModelSettings:
     """Which pretrained model is fine-tuned, and what is put on top of it."""
 
-    model: str = _setting("minilm-l6", "pretrained model: 'minilm-l6' (embedded), a directory, a hub name, or an earlier run")
+    model: str = _setting(
+        "minilm-l6",
+        "pretrained model: 'minilm-l6' (embedded), a directory, a hub name (or NAME@VERSION), or an earlier run",
+    )
     head: str | None = _setting(
         None, "softmax (one logit a class) or sigmoid (one logit, for two classes); softmax when not given"
     )

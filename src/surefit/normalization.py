@@ -30,6 +30,7 @@ _WHITE_SPACE = [
     *((0x09, 0x0D), (0x20, 0x20), (0x85, 0x85), (0xA0, 0xA0), (0x1680, 0x1680)),
     *((0x2000, 0x200A), (0x2028, 0x2029), (0x202F, 0x202F), (0x205F, 0x205F), (0x3000, 0x3000)),
 ]
+_JOINERS = "\u200c\u200d"
 
 
 def _character_class(ranges: list[tuple[int, int]]) -> str:
@@ -51,3 +52,8 @@ def normalize_text(text: str) -> str:
     elif "  " in text:
         text = _white_space.sub(" ", text)
     return text.strip(" ")
+
+
+def is_blank(text: str) -> bool:
+    """Whether nothing of a text can be seen: joiners stay in a text, but alone they show nothing."""
+    return not normalize_text(text).strip(_JOINERS + " ")

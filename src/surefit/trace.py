@@ -20,24 +20,32 @@ STAGE_SENTENCES = {
     "read": "Reads the file record by record; each record is either used or rejected with its line and the reason.",
     "clean": "Makes texts that look the same be the same: one Unicode form, no invisible characters, single spaces.",
     "labels": "Gives each class name a number, because the model answers with numbers; the names are kept with the model.",
-    "duplicates": "Finds rows with the same text, so that no test text can have been seen in training.",
+    "duplicates": "Finds rows with the same text, so that the split can keep them on one side.",
     "split": "Sets rows aside: validation to choose the best epoch, test for the final figures, the rest to learn from.",
     "tokenise": "Cuts each text into word pieces the model knows and replaces them by their ids; {first} opens, {last} closes.",
     "pack": "Lays the rows of a batch end to end, so that no computing time is spent on padding.",
     "train": "Shows the model batches of rows and moves its weights a little after each, so that its errors get smaller; "
     "the rate is small because the pretrained weights already know the language.",
-    "evaluate": "Lets the best epoch's model judge the test rows, which training does not use, and counts where it is right.",
-    "save": "Writes weights, tokenizer and class names together, so that the model answers elsewhere as it does here.",
+    "evaluate": "Lets the best epoch's model judge the rows kept for testing, and counts where it is right.",
+    "save": "Writes weights, tokenizer and class names together, so that the model answers elsewhere as it does here, "
+    "and the answers to the test rows.",
 }
 
 # What "pack" is followed by where a family's own class computes.
 PADDED_SENTENCE = "Lays the rows of a batch together; this family's own class pads them to the longest of the batch again."
 
+# What is said of the padding that examples show, by whether the model skips padding.
+PADDING_SENTENCES = {
+    True: "shown as it would stand in a batch with a longer row; SureFit's own BERT skips it",
+    False: "shown as it would stand in a batch with a longer row; the mask hides it from attention",
+}
+
 LAYER_SENTENCES = {
     "tokenisation": "The text is cut into word pieces of the model's vocabulary{word_mark}. "
     "{first} is added in front, {last} marks the end.",
     "input ids and mask": "Each piece is replaced by its row number in the model's table of vectors. "
-    "The mask is 1 for real pieces and 0 for padding, so that padding is never attended to.",
+    "The mask is 1 for real pieces and 0 for padding, so that padding is never attended to. "
+    "The token type is 0 in the first text and 1 in the second of a pair, where the model tells them apart so.",
     "encoder": "Each layer lets every piece look at the others (attention) and rewrites its vector. "
     "The meaning of the whole text is gathered in {head_input}: the head makes the decision from there.",
     "head": "The head ({head}) turns {head_input} into a number for each class, the logits: the larger, the more likely.",
@@ -82,13 +90,17 @@ class Table:
         """The table as HTML, every text escaped."""
         head = "".join(f"<th style='text-align:left'>{html.escape(cell)}</th>" for cell in self.columns)
         body = "".join(
-            "<tr>" + "".join(f"<td style='text-align:left'>{html.escape(cell)}</td>" for cell in row) + "</tr>"
-            for row in self.rows
+            "<tr>" + "".join(f"<td style='text-align:left'>{_lines(cell)}</td>" for cell in row) + "</tr>" for row in self.rows
         )
         note = f"<p>{html.escape(self.note)}</p>" if self.note else ""
         lead = f"<br>{html.escape(self.lead)}" if self.lead else ""
         caption = f"<caption style='text-align:left'><b>{html.escape(self.title)}</b>{lead}</caption>"
         return f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{note}"
+
+
+def _lines(cell: str) -> str:
+    """A cell's text as HTML that keeps its line breaks."""
+    return html.escape(cell).replace("\n", "<br>")
 
 
 class _Shown:
@@ -114,8 +126,8 @@ def _brief(value: Any, separator: str = " ") -> str:
 
 
 def _shown_rows(rows: Sequence[tuple[Any, ...]]) -> tuple[tuple[str, ...], ...]:
-    """Rows in words; of many, those in the middle are left out."""
-    shown = [tuple(f"{cell:.4f}" if isinstance(cell, float) else str(cell) for cell in row) for row in rows]
+    """Rows in words; of many, those in the middle are left out, and of long cells their middle."""
+    shown = [tuple(f"{cell:.4f}" if isinstance(cell, float) else _brief(cell) for cell in row) for row in rows]
     if len(shown) > _ROWS_START + _ROWS_END + 1:
         left_out = ("…", f"{len(shown) - _ROWS_START - _ROWS_END} more", *[""] * len(shown[0]))[: len(shown[0])]
         shown[_ROWS_START:-_ROWS_END] = [left_out]
@@ -177,7 +189,6 @@ class PipelineTrace(_Shown):
                 for stage in self.stages
                 for first, (name, value) in zip((True, *[False] * len(stage.example)), stage.example.items(), strict=False)
             ),
-            note="The padding and the mask's zeros are what most encoders would see; SureFit's own BERT skips the padding.",
         )
         return stages, carried
 

@@ -36,7 +36,8 @@ class Rejected:
         record: number of the record in its file, counted from 1 without the header.
         line: line of the file (sheet row, for Excel) where the record starts, from 1.
         reason: one of a small set of phrases, so that records can be counted by reason.
-        id: the record's own id where an id column was named, else its number.
+        id: the record's own id where an id column was named, empty where the record has none or it
+            could not be read; its number where no id column was named.
     """
 
     record: int

@@ -44,7 +44,7 @@ def test_tables_say_the_same_to_people(reviews):
     outcome = run_here("audit", reviews)
     assert outcome.status == 0
     assert outcome.err == ""
-    for said in ("records in the file", "empty text", "too few cells", "2 classes", "3.0 times the rows", "characters"):
+    for said in ("records in the file", "empty text", "too few cells", "Classes: 2", "3.0 times the rows", "characters"):
         assert said in outcome.out
 
 
@@ -53,8 +53,13 @@ def test_rejected_rows_are_listed_with_line_and_reason(reviews, tmp_path):
     assert run_here("audit", reviews, "--id", "id", "--rejected", listed, "--json").status == 0
     with open(listed, encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    assert [tuple(row.values()) for row in rows] == [("2", "3", "b", "empty text"), ("5", "6", "5", "too few cells")]
+    assert [tuple(row.values()) for row in rows] == [("2", "3", "b", "empty text"), ("5", "6", "", "too few cells")]
     assert list(rows[0]) == ["record", "line", "id", "reason"]
+
+
+def test_a_file_of_a_run_is_never_replaced(trained_run, reviews):
+    outcome = run_here("audit", reviews, "--rejected", trained_run.directory / "settings.json")
+    assert_refused(outcome, "is a file of the run", "name another to write to")
 
 
 @pytest.mark.parametrize(("content", "flags"), FLAGS.values(), ids=FLAGS)

@@ -1,5 +1,7 @@
 """`surefit evaluate`: a run against another labelled file."""
 
+import shutil
+
 import pytest
 from surefit_command import assert_refused, run_here
 
@@ -18,6 +20,7 @@ def test_json_has_figures_with_rows_of_truth(trained_run, unseen):
     answer = outcome.json()
     assert outcome.err == ""
     assert (answer["file"], answer["records"], answer["rejected"]) == ("unseen.csv", 3, 1)
+    assert answer["rejected_by_reason"] == {"empty text": 1}
     matrix = answer["result"]["confusion_matrix"]
     supports = [entry["support"] for entry in answer["result"]["per_class"].values()]
     assert [sum(row) for row in matrix] == supports == [1, 1]
@@ -30,6 +33,24 @@ def test_tables_on_standard_output(trained_run, unseen):
     assert outcome.err == ""
     for said in ("Evaluation on unseen.csv", "macro average", "weighted average", "rows are the truth", "on 2 rows"):
         assert said in outcome.out
+
+
+def test_rejected_rows_are_accounted_for_and_listed(trained_run, unseen, tmp_path):
+    said = " ".join(run_here("evaluate", trained_run.directory, unseen).out.split())
+    assert "records: 3; used: 2; rejected: 1 (empty text: 1); each rejected record is written by --rejected FILE" in said
+    listed = tmp_path / "rejected.csv"
+    assert run_here("evaluate", trained_run.directory, unseen, "--rejected", listed).status == 0
+    assert listed.read_text() == "record,line,id,reason\n3,4,3,empty text\n"
+    outcome = run_here("evaluate", trained_run.directory, unseen, "--rejected", trained_run.directory / "rejected.csv")
+    assert_refused(outcome, "is a file of the run")
+
+
+def test_a_model_without_its_account_of_texts_is_said(trained_run, unseen, tmp_path):
+    model = shutil.copytree(trained_run.directory / "model", tmp_path / "copy" / "model")
+    said = run_here("evaluate", model, unseen).err
+    assert said.startswith("whether the model has learned from these rows is not known: ")
+    assert str(tmp_path / "copy" / "seen_texts.safetensors") in said
+    assert said.count("\n") == 1
 
 
 def test_columns_of_other_names_than_in_training_are_said(trained_run, tmp_path):

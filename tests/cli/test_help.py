@@ -22,7 +22,7 @@ FLAGS = {
     | {"--validation-size", "--test-size", "--seed", "--epochs", "--learning-rate", "--batch-size", "--max-length"}
     | {"--json", "--quiet"},
     "audit": COLUMNS | FILE | {"--rejected", "--json"},
-    "evaluate": COLUMNS | FILE | MACHINE | {"--json", "--quiet"},
+    "evaluate": COLUMNS | FILE | MACHINE | {"--rejected", "--json", "--quiet"},
     "predict": (COLUMNS - {"--label"}) | FILE | MACHINE | {"--input", "--output", "--json", "--quiet"},
     "trace": MACHINE | {"--text-pair", "--json"},
 }

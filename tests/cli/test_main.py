@@ -4,10 +4,13 @@ import json
 import os
 import signal
 import subprocess
+import sys
 
 import pytest
 import torch
 from surefit_command import ENVIRONMENT, PROGRAM, Outcome, assert_refused, run_here, run_program, start_program
+
+from surefit.__main__ import main as first_step
 
 BAD_USAGE = {
     "unknown verb": (["classify"], "No such command"),
@@ -24,8 +27,11 @@ BAD_USAGE = {
     "column of no file": (["predict", "run", "good", "--text", "review"], "--text goes with --input"),
     "unwritable format": (["predict", "run", "good", "--output", "out.docx"], ".docx"),
     "no such file": (["train", "missing.csv"], "missing.csv: there is no such file"),
-    "no such run": (["predict", "missing-run", "good"], "missing-run"),
-    "no such device": (["predict", "run", "good", "--device", "tpu"], "--device"),
+    "no such run": (["predict", "missing-run", "good"], "missing-run is not there; give a run directory"),
+    "a file as run": (["evaluate", __file__, "data.csv"], "is a file; give a run directory such as surefit train makes"),
+    "a run to trace that is none": (["trace", "missing-run", "good"], "missing-run is not there; give a run directory"),
+    "header of no file": (["predict", "run", "good", "--no-header"], "--no-header goes with --input"),
+    "no such device": (["predict", ".", "good", "--device", "tpu"], "--device"),
 }
 
 
@@ -117,6 +123,27 @@ class TestStreams:
         assert r"gr\xf6\xdfe" in table.stdout
         answer = self.run_in_shell(f"surefit audit {rows} --json", PYTHONIOENCODING="ascii")
         assert {entry["label"] for entry in json.loads(answer.stdout)["classes"]} == {"größe", "klein"}
+
+
+def test_an_interruption_before_the_door_is_open_is_answered_too(monkeypatch, capsys):
+    class Interrupting:
+        def find_spec(self, name, path, target=None):
+            if name == "surefit.cli.main":
+                raise KeyboardInterrupt
+
+    monkeypatch.delitem(sys.modules, "surefit.cli.main")
+    monkeypatch.setattr(sys, "meta_path", [Interrupting(), *sys.meta_path])
+    with pytest.raises(SystemExit) as left:
+        first_step()
+    assert left.value.code == 130
+    assert capsys.readouterr() == ("", "interrupted; nothing was left half written\n")
+
+
+def test_the_package_runs_as_a_module():
+    done = subprocess.run(
+        [sys.executable, "-m", "surefit", "--version"], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout.startswith("surefit ")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs POSIX terminals and signals")

@@ -32,7 +32,7 @@ def run(trained_run):
 
 def table(text, delimiter=","):
     rows = list(csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter))
-    assert all(list(row) == COLUMNS for row in rows)
+    assert all([name for name in row if name != "text_pair"] == COLUMNS for row in rows)
     return rows
 
 
@@ -83,8 +83,22 @@ class TestPairs:
         (row,) = table(run_here("predict", pairs_run, "is it", "--text-pair", "a great film").out)
         data = write_table(tmp_path / "new.csv", ("text", "answer", "question"), [("x", "a great film", "is it")])
         (same,) = table(run_here("predict", pairs_run, "--input", data, "--quiet").out)
-        assert (row["label"], row["text"]) == (same["label"], same["text"]) == (row["label"], "is it")
+        assert list(row)[:4] == ["id", "text", "text_pair", "label"]
+        assert (row["text"], row["text_pair"]) == ("is it", "a great film")
+        assert [row[name] for name in ("text", "text_pair", "label")] == [same[name] for name in ("text", "text_pair", "label")]
         assert float(row["probability"]) == pytest.approx(float(same["probability"]), abs=1e-3)
+
+    @pytest.mark.parametrize("name", ["out.parquet", "out.jsonl"])
+    def test_every_output_has_the_second_text(self, pairs_run, tmp_path, name):
+        rows = [("is it", "a great film"), ("is it", "")]
+        data = write_table(tmp_path / "new.csv", ("question", "answer"), rows)
+        assert run_here("predict", pairs_run, "--input", data, "--output", tmp_path / name, "--quiet").status == 0
+        if name.endswith(".parquet"):
+            written = pq.read_table(tmp_path / name).to_pylist()
+        else:
+            written = [json.loads(line) for line in (tmp_path / name).read_text(encoding="utf-8").splitlines()]
+        assert [list(row)[:4] for row in written] == [["id", "text", "text_pair", "label"]] * 2
+        assert [row["text_pair"] for row in written] == ["a great film", ""]
 
     def test_without_the_second_text_the_flag_is_named(self, pairs_run):
         assert_refused(run_here("predict", pairs_run, "is it"), "judges pairs of texts", "--text-pair")
@@ -134,6 +148,18 @@ class TestStandardInput:
         outcome = run_program("predict", run, "--json", stdin="sehr schön\ngood\n".encode())
         assert [row["text"] for row in outcome.json()["predictions"]] == ["sehr schön", "good"]
 
+    def test_a_line_that_does_not_decode_keeps_its_place(self, run):
+        rows = table(run_here("predict", run, stdin=b"good\n" * 150 + b"caf\xe9\n" + b"bad\n" * 49).out)
+        assert len(rows) == 200
+        assert (rows[150]["text"], rows[150]["label"], rows[150]["reason"]) == ("caf?", "", "not a text")
+        assert [row["reason"] for row in rows].count("") == 199
+
+    def test_more_than_one_in_a_hundred_is_an_error(self, run):
+        outcome = run_here("predict", run, stdin=b"good\n" * 50 + b"caf\xe9\n")
+        assert_refused(
+            outcome, "standard input: 1 of 51 rows are not UTF-8, the first in line 51", "--input FILE --encoding NAME"
+        )
+
     @pytest.mark.parametrize("encoding", ["cp1252", "utf-16-le"])
     def test_another_encoding_is_refused_with_what_to_do(self, encoding, run):
         assert_refused(run_here("predict", run, stdin="schön\n".encode(encoding)), "not UTF-8", "--encoding")
@@ -163,7 +189,7 @@ class TestFiles:
             ("", "empty text"),
             ("bad", ""),
         ]
-        assert [row["id"] for row in rows] == ["a", "2", "3", "f", "g"]
+        assert [row["id"] for row in rows] == ["a", "", "", "f", "g"]
 
     def test_flags_choose_columns_and_format(self, run, tmp_path):
         path = tmp_path / "rows.txt"
@@ -217,6 +243,17 @@ class TestOutput:
         assert (tmp_path / "none.csv").read_text(encoding="utf-8") == ",".join(COLUMNS) + "\n"
         assert pq.read_table(tmp_path / "none.parquet").num_rows == 0
         assert (tmp_path / "none.jsonl").read_text(encoding="utf-8") == ""
+
+    @pytest.mark.parametrize("name", ["predictions.csv", "model/new.csv"])
+    def test_a_file_of_a_run_is_never_replaced(self, name, run):
+        before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+        assert_refused(run_here("predict", run, "good", "--output", run / name), "is a file of the run")
+        assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+
+    def test_what_is_in_the_way_is_said_before_the_work(self, run, tmp_path):
+        (tmp_path / "base.csv").touch()
+        outcome = run_here("predict", run, "good", "--output", tmp_path / "base.csv" / "x.csv")
+        assert_refused(outcome, f"{tmp_path / 'base.csv'} is a file, not a directory")
 
     def test_nothing_is_left_where_reading_failed(self, run, tmp_path):
         assert_refused(run_here("predict", run, "--input", tmp_path / "none.csv", "--output", tmp_path / "out.csv", "--quiet"))

@@ -6,6 +6,7 @@ Each ends in used and rejected rows that add up, or in an error of one line.
 
 import gzip
 import json
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -73,6 +74,8 @@ DELIMITED = [
     HostileFile("missing.csv", lambda path: None, error="no such file"),
     HostileFile("directory.csv", lambda path: path.mkdir(), error="directory"),
     HostileFile("loop.csv", lambda path: path.symlink_to(path.name), error="cannot be read"),
+    HostileFile("directory", lambda path: path.mkdir(), error="it is a directory, not a file"),
+    HostileFile("pipe.csv", lambda path: os.mkfifo(path), error="no regular file; save its content"),
     HostileFile("no-ending", GOOD, error="ending"),
     HostileFile("unknown.docx", GOOD, error="ending"),
     # Newlines
@@ -91,6 +94,8 @@ DELIMITED = [
     HostileFile("quoted-newlines.csv", b'text,label\r\n"a\r\nb\nc\rd",pos\r\nbad,neg\r\n', 2, texts=("a\r\nb\nc\rd", "bad")),
     # Quotes
     HostileFile("doubled-quotes.csv", lines(HEADER, '"he said ""no""",neg', '"""",pos'), 2, texts=('he said "no"', '"')),
+    HostileFile("quote-is-delimiter.csv", GOOD, error="between cells too", settings={"quote": ","}),
+    HostileFile("quote-is-delimiter.tsv", GOOD, error="between cells too", settings={"quote": "\t"}),
     HostileFile("plain-quotes.csv", lines(HEADER, 'a 5" pipe,pos', 'x "y" z,neg'), 2, texts=('a 5" pipe', 'x "y" z')),
     HostileFile("quote-after-space.csv", lines(HEADER, ' "good",pos', ' "a, b",neg'), 1, ((3, "too many cells"),)),
     HostileFile("text-after-quote.csv", lines(HEADER, '"good" movie,pos', "bad,neg"), 1, ((2, "unclosed quote"),)),
@@ -148,7 +153,9 @@ DELIMITED = [
     # Cells
     HostileFile("ragged.csv", lines(HEADER, "good,pos", "bad", "so,so,neg"), 1, ((3, "too few cells"), (4, "too many cells"))),
     HostileFile("trailing-delimiter.csv", lines("text,label,", "good,pos,", "bad,neg,"), 2),
-    HostileFile("trailing-delimiter-in-rows.csv", lines(HEADER, "good,pos,", "bad,neg,"), error="2 too many cells"),
+    HostileFile(
+        "trailing-delimiter-in-rows.csv", lines(HEADER, "good,pos,", "bad,neg,"), error="the header has 2 columns: check"
+    ),
     HostileFile("null-words.csv", lines(HEADER, "null,pos", "NA,neg", "1.0,pos", "007,neg", "None,pos", "nan,neg"), 6),
     HostileFile(
         "empty-cells.csv",
@@ -208,7 +215,7 @@ DELIMITED = [
     HostileFile("utf32-mark.csv", lines(HEADER, "gut 😀,pos", "bad,neg", encoding="utf-32"), 2, texts=("gut 😀", "bad")),
     HostileFile("utf16-no-mark.csv", lines(HEADER, "good,pos", encoding="utf-16-le"), error="--encoding utf-16-le"),
     HostileFile("utf16-named.csv", lines(HEADER, "gut,pos", encoding="utf-16-be"), 1, settings={"encoding": "utf-16-be"}),
-    HostileFile("utf16-odd-length.csv", lines(HEADER, "gut,pos", "bad,neg", encoding="utf-16") + b"x", error="UTF-16"),
+    HostileFile("utf16-odd-length.csv", lines(HEADER, "gut,pos", "bad,neg", encoding="utf-16") + b"x", error="file is damaged"),
     HostileFile("latin1.csv", lines(HEADER, "schön,pos", "bad,neg", encoding="cp1252"), error="--encoding cp1252"),
     HostileFile("latin1-header.csv", lines("text,größe,label", "a,b,c", encoding="cp1252"), error="--encoding cp1252"),
     HostileFile(
@@ -230,6 +237,7 @@ DELIMITED = [
     HostileFile("wrong-encoding-named.csv", lines(HEADER, "schön,pos"), error="ASCII", settings={"encoding": "ascii"}),
     HostileFile("unknown-encoding.csv", GOOD, error="--encoding", settings={"encoding": "utf-9"}),
     HostileFile("no-text-encoding.csv", GOOD, error="--encoding", settings={"encoding": "hex"}),
+    HostileFile("escapes-named.csv", GOOD, error="--encoding", settings={"encoding": "unicode_escape"}),
     HostileFile("overlong-utf8.csv", lines(HEADER, *plain_rows(120)) + b"\xc0\xaf,pos\n", 120, ((122, "undecodable bytes"),)),
     HostileFile("half-a-pair.csv", lines(HEADER, *plain_rows(120)) + b"\xed\xa0\x80,pos\n", 120, ((122, "undecodable bytes"),)),
     # Not what the ending says

@@ -33,8 +33,20 @@ def test_each_reason():
         (6, "several labels"),
         (7, "nested value"),
     ]
-    assert [record.id for record in result.rejected] == ["2", "3", "4", "5", "6", "7"]
+    assert [record.id for record in result.rejected] == ["2", "3", "4", "", "6", "7"]
     assert result.rejected_by_reason()["empty text"] == 1
+
+
+def test_where_ids_are_named_a_record_without_one_has_none():
+    result = collected([("", "b", "x", " "), ("a", "b", "x", None), ("a", "b", "x", "\u200b"), ("a", "b", "x", "2")])
+    assert [record.id for record in result.rejected] == ["", "", ""]
+
+
+def test_a_text_of_joiners_only_is_empty():
+    result = collected(
+        [("\u200d", "b", "x", 1), ("a", "\u200c \u200d", "x", 2), ("a", "b", "\u200d", 3), ("a\u200d", "b", "x", 4)]
+    )
+    assert reasons(result) == [(1, "empty text"), (2, "empty second text"), (3, "missing label")]
 
 
 def test_used_rows_keep_their_texts_and_get_normal_class_names():

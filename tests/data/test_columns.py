@@ -8,7 +8,7 @@ from surefit.errors import DataError
 
 
 def choose(*columns, labelled=True, **settings):
-    return choose_columns(columns, ReadSettings(**settings), labelled=labelled)
+    return choose_columns(columns, ReadSettings(**settings), labelled=labelled, from_first_line=True)
 
 
 @pytest.mark.parametrize(
@@ -48,12 +48,25 @@ def test_an_exact_name_comes_before_case():
         (("text", "category"), {"label": "catgory"}, 'did you mean "category"'),
         (("text", "label"), {"text": "text", "text_pair": "text"}, 'are the same column, "text"'),
         (("1.5", "I like it"), {}, "add --no-header"),
-        (("text;label",), {}, "--delimiter"),
+        (("text;label",), {}, "--delimiter; if the first line is data, add --no-header"),
+        (("a", "b"), {}, "name it with --text; if the first line is data, add --no-header"),
+        (
+            ("text", "lable"),
+            {},
+            r'the label \(columns: "text", "lable"\); perhaps --label "lable"\?; if the first line is data, add --no-header$',
+        ),
+        (("Texts", "label"), {}, r'perhaps --text "Texts"\?'),
+        (("text", "label"), {"id": "text"}, 'since --id takes "text"; name another with --text'),
     ],
 )
 def test_doubt_is_an_error_that_names_the_flag(columns, settings, message):
     with pytest.raises(DataError, match=message):
         choose(*columns, **settings)
+
+
+def test_names_that_are_no_first_line_are_no_data():
+    with pytest.raises(DataError, match=r"name it with --text$"):
+        choose_columns(("a", "b"), ReadSettings(), labelled=True)
 
 
 def test_messages_shorten_names_and_lists_of_names():

@@ -66,6 +66,48 @@ def test_slow_overfitting_is_seen_against_the_lowest_loss_not_the_last():
     assert state(curve((0.5, 0.350, 0.85, 0.85), (0.4, 0.364, 0.85, 0.85), (0.3, 0.378, 0.85, 0.85))) == "overfitting"
 
 
+@pytest.mark.parametrize(
+    ("epochs", "said"),
+    [
+        (
+            [(0.50, 0.500, 0.80, 0.80), (0.40, 0.520, 0.83, 0.83)],
+            "learning: macro F1 rose from 0.800 (epoch 1) to 0.830, though validation loss rose from 0.500 to 0.520",
+        ),
+        (
+            [(0.50, 0.500, 0.80, 0.80), (0.40, 0.500, 0.83, 0.83)],
+            "learning: macro F1 rose from 0.800 (epoch 1) to 0.830, though validation loss stayed at 0.500",
+        ),
+        (
+            [(0.50, 0.500, 0.80, 0.80), (0.40, 0.400, 0.76, 0.75)],
+            "learning: validation loss went from 0.500 (epoch 1) to 0.400, though macro F1 fell from 0.800 to 0.750",
+        ),
+        (
+            [(0.50, 0.500, 0.80, 0.80), (0.40, 0.400, 0.83, 0.83)],
+            "learning: validation loss went from 0.500 (epoch 1) to 0.400, and macro F1 rose from 0.800 to 0.830",
+        ),
+    ],
+)
+def test_learning_says_what_improved_and_what_did_not(epochs, said):
+    assert observe(curve(*epochs), 2, 0.5) == said
+
+
+def test_slow_learning_says_what_did_not_improve():
+    sentence = observe(curve_of(validation=(0.40, 0.39, 0.38, 0.37), f1=(0.870, 0.86, 0.85, 0.84)), 2, 0.5)
+    assert sentence.endswith("though macro F1 fell from 0.870 to 0.840")
+    sentence = observe(curve_of(validation=(0.400, 0.403, 0.401, 0.405), f1=(0.830, 0.834, 0.838, 0.842)), 2, 0.5)
+    assert sentence.endswith("though validation loss rose from 0.400 to 0.405")
+
+
+def test_a_first_epoch_that_knows_its_rows_by_heart_and_no_others_is_overfitting():
+    epochs = curve((0.05, 2.0, 0.55, 0.55))
+    assert state(epochs) == "overfitting"
+    assert "came to 0.050 and validation loss is 2.000" in observe(epochs, 2, 0.5)
+    assert state(curve((0.05, 2.0, 0.55, 0.55), (0.04, 2.0, 0.55, 0.55))) == "overfitting"
+    assert state(curve((0.05, 2.0, 0.55, 0.55), (0.04, 1.0, 0.75, 0.75))) == "learning"
+    assert state(curve((0.05, 0.70, 0.80, 0.80))) == "learning"  # not beyond chance by more than noise
+    assert state(curve((0.40, 0.80, 0.60, 0.60))) == "learning"  # the training rows are hardly known better
+
+
 def test_memorised_random_labels_are_overfitting():
     epochs = curve((0.70, 0.70, 0.50, 0.48), (0.60, 0.75, 0.51, 0.51), (0.30, 1.2, 0.49, 0.49))
     assert state(epochs) == "overfitting"
@@ -108,7 +150,7 @@ def test_slow_learning_is_called_slow_with_the_figures_of_its_epochs():
     epochs = curve_of(validation=(0.450, 0.400, 0.390, 0.380, 0.370), f1=(0.80, 0.851, 0.852, 0.853, 0.854))
     sentence = observe(epochs, 2, 0.5)
     assert sentence.startswith("learning: slowly, validation loss fell epoch after epoch, from 0.400 (epoch 2) to 0.370")
-    assert sentence.endswith("macro F1 went from 0.851 to 0.854")
+    assert sentence.endswith("and macro F1 rose from 0.851 to 0.854")
     sentence = observe(curve_of(f1=(0.830, 0.834, 0.838, 0.842)), 2, 0.5)
     assert sentence.startswith("learning: slowly, macro F1 rose epoch after epoch, from 0.830 (epoch 1) to 0.842")
 
@@ -197,6 +239,15 @@ def test_loss_and_f1_at_chance_are_not_learning():
 def test_always_answering_the_majority_is_not_learning_however_high_its_accuracy():
     epochs = curve((0.145, 0.140, 0.97, 0.492), (0.138, 0.135, 0.97, 0.492))
     assert state(epochs, majority_share=0.97) == "not learning"
+
+
+def test_answering_the_majority_is_not_learning_yet_though_training_loss_falls():
+    majority = 2 * 0.9 / 1.9 / 2
+    epochs = curve((0.30, 0.30, 0.90, majority), (0.25, 0.295, 0.90, majority))
+    assert state(epochs, majority_share=0.9) == "not learning"
+    assert "macro F1 0.474 is what guessing gives (0.500) though training loss came to 0.250" in observe(epochs, 2, 0.9)
+    falling = curve((0.30, 0.30, 0.90, majority), (0.25, 0.20, 0.90, majority))
+    assert state(falling, majority_share=0.9) == "learning"
 
 
 def test_a_good_model_of_rare_classes_is_not_mistaken_for_chance():

@@ -77,6 +77,8 @@ def test_sentences_are_true_of_the_family(tiny_bert, tmp_path, family, first, la
     assert ("[CLS]" in said) == (first == "[CLS]")
     assert ("##" in said) == ("##" in word_mark)
     assert "one logit" not in said
+    assert ("SureFit's own BERT" in said) == (family == "bert")
+    assert layers["input ids and mask"].note.startswith("The padding is shown as it would stand in a batch with a longer row;")
 
 
 @pytest.mark.parametrize(
@@ -156,6 +158,12 @@ def test_ids_and_mask_are_those_of_the_stock_tokenizer(trained_run, layers):
     assert 0 in columns["mask"]
     assert list(columns["token"]) == tokenizer.convert_ids_to_tokens(expected["input_ids"])
     assert columns["position"] == tuple(range(len(layer.rows)))
+
+
+def test_the_token_type_is_named_and_explained(layers):
+    layer = layers["input ids and mask"]
+    assert layer.columns == ("position", "token", "input id", "token type", "mask")
+    assert "The token type is 0 in the first text and 1 in the second of a pair" in layer.does
 
 
 def test_the_encoder_shows_the_size_of_each_layer_s_cls_vector(trained_run, layers):

@@ -198,7 +198,7 @@ def test_texts_are_normalised_as_in_training(model):
 
 @pytest.mark.parametrize(
     "rows",
-    [None, 3, b"good", {"text": ["good"]}],
+    [None, 3, b"good", {"text": ["good"]}, {"good", "bad"}, frozenset(["good"]), np.array("a")],
     ids=lambda rows: type(rows).__name__,
 )
 def test_what_is_no_rows_is_a_sentence(model, rows):
@@ -249,11 +249,34 @@ def test_a_model_of_pairs_takes_no_single_texts_and_the_reverse(pairs_model, mod
         model.predict(["good"], ["bad"])
 
 
+def test_second_texts_beside_a_table_are_refused(pairs_model):
+    frame = pd.DataFrame({"question": ["is it"], "answer": ["good"]})
+    for predict in (pairs_model.predict, pairs_model.predict_proba):
+        with pytest.raises(UsageError, match="the second texts of a table are a column of it; name it with text_pair="):
+            predict(frame, ["good"])
+
+
+@pytest.mark.parametrize("kind", [pd.DataFrame, pa.table, lambda columns: ArrowStream(pa.table(columns))])
+def test_a_table_of_no_rows_comes_back_with_columns_added(model, kind):
+    empty, one = (model.predict(kind({"text": pa.array(texts, pa.string())})) for texts in ([], ["good"]))
+    added = ["text", "prediction", "probability", "truncated", "reason"]
+    assert len(empty) == 0
+    if isinstance(empty, pd.DataFrame):
+        assert empty.columns.tolist() == added
+        assert empty.dtypes[["probability", "truncated"]].tolist() == one.dtypes[["probability", "truncated"]].tolist()
+    else:
+        assert empty.schema == one.schema
+        assert empty.column_names == added
+    assert model.predict_proba(kind({"text": pa.array([], pa.string())})).shape == (0, 2)
+
+
 def test_loading_what_is_no_model_is_a_sentence(tmp_path):
     with pytest.raises(ModelError, match="holds no saved model"):
         load(tmp_path)
     with pytest.raises(ModelError, match="there is no directory"):
         load(tmp_path / "missing")
+    with pytest.raises(UsageError, match="give the path of a run or of its model, not NoneType"):
+        load(None)
     with pytest.raises(UsageError, match="--precision is auto, fp32 or bf16"):
         load(tmp_path, precision="int8")
 

@@ -11,7 +11,7 @@ import torch
 
 from surefit.model.checkpoints import read_object, read_tensors
 from surefit.model.configuration import BertConfig
-from surefit.model.encoder import BertEncoder
+from surefit.model.encoder import BertEncoder, Embeddings, Output
 from surefit.types import Encoding, PackedBatch
 from tiny_models import write_tiny_bert
 
@@ -137,3 +137,18 @@ def test_dropout_is_decided_by_the_seed_and_off_in_evaluation(tiny_bert: Path):
     assert not torch.equal(output(1), output(2))
     encoder.eval()
     assert torch.equal(output(1), output(2))
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("part", ["embeddings", "projection"])
+def test_embeddings_and_projections_have_dropout_of_their_own(tiny_bert: Path, part: str, training: bool):
+    config = BertConfig.from_dict(read_object(tiny_bert / "config.json") | {"hidden_dropout_prob": 0.5})
+    values = torch.ones(4, config.hidden_size)
+    embeddings, projection = Embeddings(config).train(training), Output(config.hidden_size, config).train(training)
+
+    def output(seed: int) -> torch.Tensor:
+        torch.manual_seed(seed)
+        return embeddings(ragged_batch([4], 250)) if part == "embeddings" else projection(values, values)
+
+    assert torch.equal(output(1), output(1))
+    assert torch.equal(output(1), output(2)) == (not training)

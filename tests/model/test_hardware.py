@@ -7,6 +7,7 @@ import torch
 
 from surefit.config import MachineSettings
 from surefit.errors import UsageError
+from surefit.model import hardware as hardware_module
 from surefit.model.hardware import Hardware, bf16_speedup, choose_hardware
 
 
@@ -25,9 +26,11 @@ def test_what_is_asked_for_is_taken(precision):
     assert torch.get_num_threads() == 1
 
 
-def test_threads_that_nobody_asked_for_stay():
-    torch.set_num_threads(2)
-    assert choose_hardware(MachineSettings(device="cpu", precision="fp32")).threads == 2
+def test_without_a_number_of_threads_all_are_taken_whatever_was_chosen_before(monkeypatch):
+    monkeypatch.setattr(hardware_module, "_ALL_THREADS", 3)
+    choose_hardware(MachineSettings(device="cpu", threads=1, precision="fp32"))
+    assert choose_hardware(MachineSettings(device="cpu", precision="fp32")).threads == 3
+    assert torch.get_num_threads() == 3
 
 
 def test_automatic_precision_follows_the_measured_speed():

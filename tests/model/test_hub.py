@@ -46,8 +46,12 @@ def load_each(environment: dict[str, str], *arguments: str) -> dict[str, dict[st
     return dict(zip(names, map(json.loads, done.stdout.splitlines()), strict=True))
 
 
+OLDER = "a" * 40
+
+
 def write_models(root: Path) -> None:
     write_tiny_bert(root / "bert-base-uncased")
+    write_tiny_bert(root / f"bert-base-uncased@{OLDER}")
     write_tiny_bert(root / "organisation" / "gated")
     (root / "organisation" / "gated" / "GATED").touch()
     pickled = write_tiny_bert(root / "organisation" / "pickled")
@@ -75,6 +79,17 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def loaded(hub: HubServer, cache: Path) -> dict[str, dict[str, Any]]:
     """What a first visit to the hub gives."""
     return load_each(hub_environment(hub.url, cache), *MODELS)
+
+
+def test_another_version_than_the_newest_is_named_after_an_at_sign(hub: HubServer, tmp_path: Path):
+    name = f"bert-base-uncased@{OLDER}"
+    found = load_each(hub_environment(hub.url, tmp_path), name, "bert-base-uncased@none")
+    assert found[name]["source"] == name
+    assert f"GET /bert-base-uncased/resolve/{OLDER}/model.safetensors" in hub.requests
+    assert "has no version 'none'" in found["bert-base-uncased@none"]["error"]
+    # What a run was begun with stays in the cache, whatever the hub has by then.
+    unreachable = load_each(hub_environment("http://127.0.0.1:9", tmp_path), name)
+    assert unreachable[name]["source"] == name
 
 
 def test_model_is_downloaded_by_name_and_its_commit_recorded(loaded: dict[str, dict[str, Any]]):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -157,6 +158,86 @@ def test_tokenizer_of_another_model_is_refused(tmp_path: Path):
     (directory / "tokenizer.json").write_text(json.dumps(content))
     with pytest.raises(ModelError, match="does not belong to the model"):
         load(directory)
+
+
+def test_standard_deviation_of_new_weights_may_be_left_open(tmp_path: Path):
+    head = load(write_tiny_bert(tmp_path / "bert", initializer_range=None)).classifier.state_dict()["classifier.weight"]
+    assert head.std().item() == pytest.approx(0.02, rel=0.3)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"hidden_size": 2**40},
+        {"hidden_size": 2**16},
+        {"num_hidden_layers": 10**7},
+        {"num_hidden_layers": 1000},
+        {"initializer_range": float("inf")},
+        {"type_vocab_size": "two"},
+        {"max_position_embeddings": 2**24},
+        {"pad_token_id": True},
+    ],
+    ids=str,
+)
+def test_damaged_configuration_is_refused_by_name(tmp_path: Path, changes: dict[str, Any]):
+    directory = write_tiny_bert(tmp_path / "bert")
+    config = json.loads((directory / "config.json").read_text()) | changes
+    (directory / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ModelError, match=r"config\.json") as refusal:
+        load(directory)
+    assert "\n" not in str(refusal.value)
+
+
+def drop_unknown_token(content: dict[str, Any]) -> None:
+    del content["model"]["vocab"]["[UNK]"]
+
+
+TOKENIZER_DAMAGES: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
+    "class token left out": (lambda content: content["post_processor"]["single"].pop(0), r"does not set \[CLS\] before a text"),
+    "separator left out": (lambda content: content["post_processor"]["single"].pop(2), r"\[SEP\] after each text"),
+    "separator of a pair left out": (lambda content: content["post_processor"]["pair"].pop(2), r"\[SEP\] after each text"),
+    "pair without special tokens": (
+        lambda content: content["post_processor"].update(pair=content["post_processor"]["pair"][1::2]),
+        r"does not set \[CLS\] before a text",
+    ),
+    "class token of another id": (
+        lambda content: content["post_processor"]["special_tokens"]["[CLS]"].update(ids=[77]),
+        "damaged or of another model",
+    ),
+    "class token without an embedding": (
+        lambda content: content["post_processor"]["special_tokens"]["[CLS]"].update(ids=[99_999]),
+        "damaged or of another model",
+    ),
+    "more tokens without an embedding": (
+        lambda content: content["post_processor"]["special_tokens"]["[SEP]"].update(ids=[3, 99_999, 3], tokens=["[SEP]"] * 3),
+        "does not belong to the model: its token ids go up to 99999",
+    ),
+    "token type without an embedding": (
+        lambda content: content["post_processor"]["single"][1]["Sequence"].update(type_id=7),
+        r"token types go up to 7, .*config\.json has type_vocab_size 2",
+    ),
+    "unknown token gone": (drop_unknown_token, r"has no token for unknown characters: .*\[UNK\]"),
+}
+
+
+@pytest.mark.parametrize("damage", list(TOKENIZER_DAMAGES))
+def test_tokenizer_that_frames_texts_otherwise_is_refused_by_name(tmp_path: Path, damage: str):
+    directory = write_tiny_bert(tmp_path / "bert")
+    load(directory)
+    content = json.loads((directory / "tokenizer.json").read_text())
+    inflict, message = TOKENIZER_DAMAGES[damage]
+    inflict(content)
+    (directory / "tokenizer.json").write_text(json.dumps(content))
+    with pytest.raises(ModelError, match=message) as refusal:
+        load(directory)
+    assert str(directory) in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
+def test_padding_id_of_another_tokenizer_is_refused(tmp_path: Path):
+    with pytest.raises(ModelError, match=r"config\.json has pad_token_id 4, but the padding token \[PAD\] .* the id 0"):
+        load(write_tiny_bert(tmp_path / "bert", pad_token_id=4))
+    assert load(write_tiny_bert(tmp_path / "absent", pad_token_id=0)).tokenizer.pad_token_id == 0
 
 
 def test_maximum_length_beyond_the_model_is_refused_unless_it_is_the_default(tiny_bert: Path):

@@ -20,7 +20,7 @@ from surefit.artifacts import sha256_of
 from surefit.config import ModelSettings
 from surefit.errors import ModelError
 from surefit.model.pretrained import Pretrained, load_classifier, load_pretrained, save_classifier
-from surefit.model.saved import SavedClassifier
+from surefit.model.saved import SavedClassifier, content_hash
 from surefit.types import MULTI_LABEL, SINGLE_LABEL, DecisionRule, LabelSchema, PackedBatch
 from tiny_models import write_tiny_stock
 
@@ -225,6 +225,12 @@ def change_json(path: Path, **changes: Any) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
 
+def change_facts(model: Path, **changes: Any) -> None:
+    """Changes `surefit.json` and its hash, as somebody would who means to."""
+    facts = json.loads((model / "surefit.json").read_text()) | changes
+    (model / "surefit.json").write_text(json.dumps(facts | {"content_sha256": content_hash(facts)}))
+
+
 def rewrite_weights(change: Callable[[dict[str, torch.Tensor]], None]) -> Callable[[Path], None]:
     """Rewrites the weights and their hash, as somebody would who means to."""
 
@@ -233,9 +239,7 @@ def rewrite_weights(change: Callable[[dict[str, torch.Tensor]], None]) -> Callab
         change(tensors)
         save_file(tensors, model / "model.safetensors")
         facts = json.loads((model / "surefit.json").read_text())
-        change_json(
-            model / "surefit.json", sha256=facts["sha256"] | {"model.safetensors": sha256_of(model / "model.safetensors")}
-        )
+        change_facts(model, sha256=facts["sha256"] | {"model.safetensors": sha256_of(model / "model.safetensors")})
 
     return apply
 
@@ -256,12 +260,19 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "facts empty": (lambda model: (model / "surefit.json").write_text('{"schema_version": 1}'), r"surefit\.json is damaged"),
     "facts of the future": (lambda model: change_json(model / "surefit.json", schema_version=99), "schema_version 99"),
     "threshold missing": (
-        lambda model: change_json(model / "surefit.json", decision={"temperature": 1.0, "thresholds": [0.5]}),
+        lambda model: change_facts(model, decision={"temperature": 1.0, "thresholds": [0.5]}),
         "disagree about the classes",
     ),
     "temperature negative": (
-        lambda model: change_json(model / "surefit.json", decision={"temperature": -1, "thresholds": None}),
+        lambda model: change_facts(model, decision={"temperature": -1, "thresholds": None}),
         r"surefit\.json is damaged",
+    ),
+    "schema version true": (lambda model: change_facts(model, schema_version=True), "schema_version True"),
+    "head changed": (lambda model: change_json(model / "surefit.json", head="softmax"), "changed after it was saved"),
+    "columns changed": (lambda model: change_json(model / "surefit.json", columns={"text": "x"}), "changed after it was saved"),
+    "hash of the facts gone": (
+        lambda model: change_json(model / "surefit.json", content_sha256=None),
+        "changed after it was saved",
     ),
     "class too many": (
         lambda model: change_json(
@@ -287,6 +298,33 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
 }
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"max_length": float("inf")},
+        {"max_length": "64"},
+        {"max_length": True},
+        {"max_length": 2},
+        {"max_length": 1_000_000},
+        {"head": "foo"},
+        {"head": ["x"]},
+        {"decision": {"temperature": 10**400, "thresholds": None}},
+        {"decision": {"temperature": float("inf"), "thresholds": None}},
+        {"decision": {"temperature": True, "thresholds": None}},
+        {"decision": {"temperature": 1.0, "thresholds": "01"}},
+        {"decision": {"temperature": 1.0, "thresholds": 7}},
+        {"decision": None},
+    ],
+    ids=lambda changes: str(changes)[:60],
+)
+def test_values_of_the_wrong_kind_are_blamed_on_the_file(saved_run: Path, tmp_path: Path, changes: dict[str, Any]):
+    shutil.copytree(saved_run / "model", tmp_path / "model")
+    change_facts(tmp_path / "model", **changes)
+    with pytest.raises(ModelError, match=r"surefit\.json .*damaged") as refusal:
+        load_classifier(tmp_path)
+    assert "\n" not in str(refusal.value)
+
+
 @pytest.mark.parametrize("damage", list(DAMAGES))
 def test_damage_is_named_in_one_line(saved_run: Path, tmp_path: Path, damage: str):
     model = tmp_path / "model"
@@ -306,7 +344,7 @@ def test_tokenizer_of_another_model_is_refused(saved_run: Path, tmp_path: Path):
     content["model"]["vocab"]["zebra"] = len(content["model"]["vocab"])
     (model / "tokenizer.json").write_text(json.dumps(content))
     facts = json.loads((model / "surefit.json").read_text())
-    change_json(model / "surefit.json", sha256=facts["sha256"] | {"tokenizer.json": sha256_of(model / "tokenizer.json")})
+    change_facts(model, sha256=facts["sha256"] | {"tokenizer.json": sha256_of(model / "tokenizer.json")})
     with pytest.raises(ModelError, match="does not belong to the model"):
         load_classifier(tmp_path)
 

@@ -102,6 +102,36 @@ def test_positions_that_roberta_keeps_for_padding_do_not_count(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
+    ("family", "limit"), [("ibert", 127), ("nystromformer", 128), ("yoso", 128), ("longformer", 127), ("modernbert", 128)]
+)
+def test_rows_as_long_as_the_model_reads_can_be_run(tmp_path: Path, family: str, limit: int):
+    loaded = load(write_tiny_stock(tmp_path / family, family), max_length=limit)
+    assert loaded.classifier.max_tokens == limit
+    assert loaded.classifier.training
+    assert torch.isfinite(loaded.classifier.eval()(batch_of(loaded, ["good film " * 100, "a"]))).all()
+
+
+def test_model_that_its_class_cannot_run_is_refused_when_it_is_loaded(tmp_path: Path):
+    directory = write_tiny_stock(tmp_path / "nystromformer", "nystromformer")
+    config = json.loads((directory / "config.json").read_text()) | {"num_landmarks": 32, "segment_means_seq_len": 64}
+    (directory / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ModelError, match=r"nystromformer model cannot be run by its Hugging Face class here: ") as refusal:
+        load(directory)
+    assert "\n" not in str(refusal.value)
+
+
+def test_model_without_a_position_is_refused(tmp_path: Path):
+    (tmp_path / "config.json").write_text(
+        json.dumps(
+            {"model_type": "roberta", "hidden_size": 32, "num_attention_heads": 2, "num_hidden_layers": 1}
+            | {"vocab_size": 50, "max_position_embeddings": 2}
+        )
+    )
+    with pytest.raises(ModelError, match=r"config\.json: max_position_embeddings leaves no position"):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize(
     ("config", "message"),
     [
         ({"model_type": "nobody-knows", "auto_map": {"AutoModel": "code.Model"}}, "never run"),
@@ -110,6 +140,8 @@ def test_positions_that_roberta_keeps_for_padding_do_not_count(tmp_path: Path):
         ({"model_type": "bart", "is_encoder_decoder": True}, "is no encoder"),
         ({"model_type": "fnet", "hidden_size": 32, "num_hidden_layers": 1}, "cannot leave padding out"),
         ({}, "not one that transformers knows"),
+        ({"model_type": "distilbert", "dim": 2**40}, "hidden_size is more than"),
+        ({"model_type": "roberta", "num_hidden_layers": 10**7}, "num_hidden_layers is more than 1000"),
         ({"model_type": "distilbert", "dim": 30, "n_heads": 4}, "makes no distilbert model"),
     ],
 )

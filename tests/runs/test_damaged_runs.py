@@ -9,6 +9,7 @@ from learnable_rows import LEARNING
 from surefit.artifacts import RunDirectory
 from surefit.errors import ModelError, RunError
 from surefit.inference.classifier import load
+from surefit.model.saved import content_hash
 from surefit.runs.train import open_run, train
 
 
@@ -45,8 +46,18 @@ def test_metrics_without_figures_are_named(copied_run):
 
 
 def test_a_maximum_length_beyond_the_model_is_named(copied_run):
-    change(copied_run.model / "surefit.json", lambda facts: facts.update(max_length=1_000_000))
+    def longer(facts):
+        facts["max_length"] = 1_000_000
+        facts["content_sha256"] = content_hash(facts)  # as if it had been written like that
+
+    change(copied_run.model / "surefit.json", longer)
     with pytest.raises(ModelError, match="max_length 1000000, which the model cannot read"):
+        load(copied_run.path)
+
+
+def test_a_changed_fact_is_noticed(copied_run):
+    change(copied_run.model / "surefit.json", lambda facts: facts["decision"].update(thresholds=[0.9, 0.1]))
+    with pytest.raises(ModelError, match=r"surefit\.json"):
         load(copied_run.path)
 
 

@@ -10,7 +10,15 @@ import pytest
 from learnable_rows import LEARNING, learnable_rows, write_table
 from surefit.artifacts import RunDirectory, read_json
 from surefit.errors import DataError, ModelError, RunError, UsageError
-from surefit.runs.directory import check_run, claim_run, default_run_path, require_data_outside, require_other_model
+from surefit.runs.directory import (
+    check_run,
+    claim_run,
+    default_run_path,
+    require_data_outside,
+    require_no_run_file,
+    require_other_model,
+    require_run,
+)
 from surefit.runs.train import train
 
 MARKS = {"schema_version": 1, "settings": {}, "base_model": "", "data": {}, "versions": {}, "machine": {}}
@@ -169,3 +177,33 @@ def test_data_that_are_files_of_the_run_are_refused(tmp_path):
 def test_names_that_cannot_be_recorded_are_refused(tmp_path):
     with pytest.raises(RunError, match="is not UTF-8"):
         require_data_outside(RunDirectory(tmp_path / "run\udcff"), [])
+
+
+@pytest.mark.parametrize("name", ["settings.json", "predictions.csv", "model/new.csv", "checkpoints/step/x.csv"])
+def test_a_file_of_a_run_is_not_written_over(run, name):
+    with pytest.raises(RunError, match="is a file of the run"):
+        require_no_run_file(run.path / name)
+
+
+def test_files_beside_a_run_s_own_and_those_of_other_directories_are_free(run, tmp_path):
+    for path in (run.path / "mine.csv", tmp_path / "predictions.csv", tmp_path / "model" / "x.csv"):
+        require_no_run_file(path)
+    (tmp_path / "settings.json").write_text("// of an editor")
+    require_no_run_file(tmp_path / "model" / "x.csv")
+
+
+def test_what_stands_in_the_way_of_a_run_is_named(tmp_path):
+    (tmp_path / "link").symlink_to("nothing")
+    (tmp_path / "base.csv").touch()
+    with pytest.raises(UsageError, match="link is a link to nothing, not a directory"):
+        check_run(RunDirectory(tmp_path / "link"), resume=False, overwrite=False)
+    with pytest.raises(UsageError, match=r"base\.csv is a file, not a directory"):
+        check_run(RunDirectory(tmp_path / "base.csv" / "run"), resume=False, overwrite=False)
+
+
+def test_what_is_no_directory_is_no_run(tmp_path):
+    (tmp_path / "file").touch()
+    require_run(tmp_path)
+    for name, what in (("file", "is a file"), ("none", "is not there")):
+        with pytest.raises(RunError, match=f"{name} {what}; give a run directory such as surefit train makes"):
+            require_run(tmp_path / name)

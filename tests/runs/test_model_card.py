@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 from surefit.artifacts import RunDirectory, read_json, sha256_of
 from surefit.runs.model_card import write_model_card
@@ -33,6 +34,27 @@ def test_it_says_what_the_model_was_made_of(trained_run, learnable_csv):
     assert "seed 0, " in card
     assert "threads: 1, cpu, fp32" in card
     assert "torch 2." in card
+
+
+def written_card(trained_run, directory, columns):
+    run = RunDirectory(trained_run.directory)
+    settings = read_json(run.settings) | {"columns": columns}
+    write_model_card(RunDirectory(directory), settings, read_json(run.metrics))
+    return RunDirectory(directory).model_card.read_text(encoding="utf-8")
+
+
+def test_the_command_names_the_run_as_it_was_given(trained_run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    columns = {"text": "text", "label": "label"}
+    assert '\nsurefit predict runs/tickets "a text"\n' in written_card(trained_run, Path("runs/tickets"), columns)
+    assert "\nsurefit predict 'my runs/tickets' " in written_card(trained_run, Path("my runs/tickets"), columns)
+
+
+def test_the_command_for_pairs_has_a_second_text(trained_run, tmp_path):
+    card = written_card(trained_run, tmp_path, {"text": "question", "text_pair": "answer", "label": "y"})
+    assert ' "a text" --text-pair "its second text"\n' in card
+    assert "Sorts a pair of texts into one of 2 classes." in card
+    assert "--text-pair" not in card_of(trained_run)
 
 
 def test_names_are_no_markup_and_stay_in_their_cells(trained_run, tmp_path):

@@ -15,6 +15,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from learnable_rows import LEARNING, learnable_rows, without_timings, write_table
 from surefit.artifacts import RunDirectory, read_json, write_json
@@ -318,6 +319,8 @@ def test_a_resumed_run_computes_with_the_threads_that_it_began_with(data, tiny_b
 FACTS = {
     "settings": Settings().to_dict(),
     "base_model": "minilm-l6",
+    "base_weights_sha256": "0123",
+    "split_sha256": "4567",
     "data": {"train": {"sha256": "abc"}},
     "versions": {"torch": "2.13"},
     "machine": {"threads": 3, "precision": "bf16", "device": "cpu"},
@@ -364,6 +367,21 @@ def test_another_version_or_machine_is_said(stored):
 def test_another_model_is_refused(stored):
     with pytest.raises(RunError, match=r"the model other is not the one that the run .* began with"):
         require_same_run(stored, FACTS | {"base_model": "other"}, Notes())
+    with pytest.raises(RunError, match="is not the one that the run"):
+        require_same_run(stored, FACTS | {"base_weights_sha256": "other"}, Notes())
+
+
+def test_a_local_model_whose_weights_changed_is_refused(stopped_by_ctrl_c, data, tmp_path):
+    run = copy_of(stopped_by_ctrl_c[0], tmp_path)
+    model = Path(read_json(run.settings)["base_model"])
+    changed = Path(shutil.copytree(model, tmp_path / "changed"))
+    tensors = load_file(changed / "model.safetensors")
+    save_file({name: tensor + 1e-3 for name, tensor in tensors.items()}, changed / "model.safetensors", {"format": "pt"})
+    settings = read_json(run.settings)
+    settings["base_model"] = settings["settings"]["model"]["model"] = str(changed)
+    write_json(run.settings, settings)
+    with pytest.raises(RunError, match="is not the one that the run"):
+        train(data, run.path, resume=True)
 
 
 @pytest.mark.parametrize("damage", [{"settings": 5}, {"settings": None}, {"settings": []}], ids=str)

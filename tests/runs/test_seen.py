@@ -9,8 +9,9 @@ import pyarrow as pa
 import pytest
 
 from learnable_rows import LEARNING, learnable_rows, read_table, write_table
-from surefit.artifacts import RunDirectory, read_json
-from surefit.errors import DataError
+from surefit.artifacts import RunDirectory, read_json, sha256_of, write_json
+from surefit.errors import DataError, Interrupted, RunError
+from surefit.model.saved import FACTS
 from surefit.progress import Progress
 from surefit.runs.evaluate import evaluate_file
 from surefit.runs.seen import NEVER, SeenTexts, read_seen, write_seen
@@ -41,7 +42,13 @@ def account(tmp_path, earlier=None, name="run", **splits):
     run.model.mkdir(parents=True)
     parts = {name: rows_of(*splits.get(name, ())) for name in ("train", "validation", "test")}
     write_seen(run, parts, earlier)
+    vouch(run)
     return run
+
+
+def vouch(run):
+    """Writes what the model says of the account, as at the end of a run."""
+    write_json(run.model / FACTS, {"seen_texts_sha256": sha256_of(run.seen_texts)})
 
 
 class TestAccount:
@@ -65,6 +72,7 @@ class TestAccount:
         run = account(tmp_path)
         nothing = rows_of(pairs=())
         write_seen(run, {"train": rows_of("a b", pairs=("c",)), "validation": nothing, "test": nothing}, None)
+        vouch(run)
         seen = read_seen(run.path)
         assert seen.split_of(rows_of("a b", "a", "a b", pairs=("c", "b c", "d"))).tolist() == [TRAIN, NEVER, NEVER]
         assert seen.split_of(rows_of("a b", "a b c")).tolist() == [NEVER, NEVER]
@@ -98,6 +106,13 @@ class TestAccount:
                 SeenTexts.of = original
         else:
             run.seen_texts.write_bytes(damage)
+        vouch(run)
+        assert not read_seen(run.path).complete
+        assert read_seen(run.path).split_of(rows_of("a")).tolist() == [NEVER]
+
+    def test_the_account_of_another_run_is_none(self, tmp_path):
+        run, other = account(tmp_path, train=("a",)), account(tmp_path, name="other", train=("a", "b"))
+        shutil.copy(other.seen_texts, run.seen_texts)
         assert not read_seen(run.path).complete
         assert read_seen(run.path).split_of(rows_of("a")).tolist() == [NEVER]
 
@@ -199,6 +214,22 @@ class TestTrainingOn:
         with pytest.raises(DataError, match=r"has learned from all rows of rows\.csv; give a --validation file"):
             train(data, tmp_path / "run", model=first.directory, **QUICK)
         assert not (tmp_path / "run").exists()
+
+    def test_a_run_is_not_gone_on_with_where_its_rows_would_be_split_otherwise(self, first, tmp_path):
+        class Stops(Progress):
+            def begin(self, what, total):
+                if what == "evaluate":
+                    raise KeyboardInterrupt
+
+        before = shutil.copytree(first.directory, tmp_path / "before")
+        data = write_table(tmp_path / "rows.csv", COLUMNS, distinct_rows(80))
+        with pytest.raises(Interrupted):
+            train(data, tmp_path / "run", model=before, seed=5, progress=Stops(), **QUICK)
+        splits = RunDirectory(tmp_path / "run").splits.read_text()
+        RunDirectory(before).seen_texts.unlink()
+        with pytest.raises(RunError, match=r"would be split otherwise than when the run .* began"):
+            train(data, tmp_path / "run", resume=True)
+        assert RunDirectory(tmp_path / "run").splits.read_text() == splits
 
     def test_the_columns_of_the_run_before_are_preferred(self, tiny_bert, tmp_path):
         rows = [("noise", text, label, "noise") for text, label in distinct_rows(60)]

@@ -75,8 +75,8 @@ def test_an_audit_shows_where_every_record_went(tmp_path):
     counts = dict(account.rows)
     assert (counts["records in the file"], counts["used"], counts["rejected"]) == ("6", "4", "2")
     assert (counts["  empty text"], counts["  missing label"]) == ("1", "1")
-    assert counts["rows whose text stands more than once"] == "2 (of 1 texts)"
-    assert counts["  of them under different labels"] == "2 (of 1 texts)"
+    assert counts["rows whose text stands more than once"] == "2 (different texts: 1)"
+    assert counts["  of them under different labels"] == "2 (different texts: 1)"
     assert counts["texts changed by normalisation"] == "1"
     assert str(tmp_path / "rejected.csv") in account.note
     assert classes.rows[0] == ("a", "2", "50.0%")

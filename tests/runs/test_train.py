@@ -14,13 +14,16 @@ from sklearn.utils.class_weight import compute_class_weight
 
 from learnable_rows import LEARNING, learnable_rows, read_table, without_timings, write_table
 from surefit.artifacts import RunDirectory, read_json, sha256_of
-from surefit.config import Settings
+from surefit.config import Settings, TrainingSettings
 from surefit.errors import DataError, UsageError
+from surefit.inference.classifier import load
 from surefit.progress import Progress
+from surefit.runs.conclude import _ended
 from surefit.runs.fine_tune import _row_weights
 from surefit.runs.tables import evaluation_tables
 from surefit.runs.train import train
-from surefit.trace import STAGE_SENTENCES, RunTrace
+from surefit.trace import STAGE_SENTENCES, EpochTrace, RunTrace
+from surefit.training.state import TrainingState
 from tiny_models import write_tiny_stock
 
 FIGURES = {"precision", "recall", "f1"}
@@ -151,8 +154,8 @@ def test_the_audit_accounts_for_every_record(run):
 
 def test_rejected_records_stand_with_line_and_reason(run):
     assert read_table(run.rejected) == [
-        {"file": "reviews.csv", "record": "169", "line": "170", "id": "r169", "reason": "empty text"},
-        {"file": "reviews.csv", "record": "170", "line": "171", "id": "r170", "reason": "missing label"},
+        {"file": "reviews.csv", "record": "169", "line": "170", "id": "r169", "reason": "empty text", "given_as": "data"},
+        {"file": "reviews.csv", "record": "170", "line": "171", "id": "r170", "reason": "missing label", "given_as": "data"},
     ]
 
 
@@ -231,6 +234,41 @@ def test_the_rows_out_of_a_stage_are_the_rows_into_the_next(stages, run):
     assert stages["evaluate"].rows_in == stages["evaluate"].rows_out == stages["save"].rows_in == splits["test"]
     assert stages["train"].columns_out == stages["evaluate"].columns_in
     assert stages["evaluate"].columns_out == stages["save"].columns_in
+    assert {"class id", "split"} <= set(stages["tokenise"].columns_out) & set(stages["tokenise"].columns_in)
+
+
+def test_where_the_rows_of_stages_differ_a_note_says_why(stages, run):
+    counts = pd.Series([row["split"] for row in read_table(run.splits)]).value_counts()
+    train_rows, tokens = f"{counts['train']} training rows", f"{stages['pack'].rows_out:,} tokens"
+    notes = {name: " ".join(stage.notes) for name, stage in stages.items()}
+    assert "id, text, label and group stay behind: the model learns class ids from token ids" in notes["tokenise"]
+    assert f"in are the {train_rows} of all {stages['tokenise'].rows_out}" in notes["pack"]
+    assert f"out is one row for each of their {tokens}" in notes["pack"]
+    assert f"in are the {tokens} of the {train_rows}; out are the logits of each of these rows" in notes["train"]
+    assert f"in are the logits of the {counts['test']} test rows" in notes["evaluate"]
+    assert f"the {counts['validation']} validation rows chose the epoch" in notes["evaluate"]
+    for written in (run.model, run.predictions, run.metrics, run.trace, run.model_card):
+        assert written.name in notes["save"]
+
+
+def test_the_saving_of_packing_is_against_every_row_padded(stages):
+    pack = stages["pack"]
+    share = 1 - pack.rows_out / (128 * pack.rows_in)
+    assert f"{share:.0%} fewer tokens than with every row padded to 128" in pack.notes
+
+
+@pytest.mark.parametrize("patience", [1, 2])
+def test_an_early_stop_says_how_many_epochs_were_no_better(patience):
+    figures = [0.5, 0.7, *[0.6] * patience]
+    epochs = [EpochTrace(number, 0.5, 0.5, 0.7, f1, observation="", seconds=0.0) for number, f1 in enumerate(figures, 1)]
+    ended = _ended(TrainingState(epochs=epochs), TrainingSettings(epochs=9, patience=patience))
+    assert ended == (
+        f"Stopped early after {2 + patience} of 9 epochs: {patience} brought no better macro F1. "
+        "The weights of epoch 2, the best on the validation rows, are kept."
+    )
+    assert _ended(TrainingState(epochs=epochs[:2]), TrainingSettings(epochs=2)).startswith(
+        "Ended after 2 of 2 epochs, as asked."
+    )
 
 
 def test_one_test_row_is_carried_through_all_stages(stages, run, learnable_csv):
@@ -251,12 +289,35 @@ def test_one_test_row_is_carried_through_all_stages(stages, run, learnable_csv):
     assert np.exp(logits.max()) / np.exp(logits).sum() == pytest.approx(example["evaluate"]["probability"], abs=1e-3)
 
 
+def test_the_carried_row_is_one_of_median_length(stages, run, learnable_csv):
+    texts = texts_by_id(learnable_csv)
+    lengths = [len(texts[row["id"]]["text"].split()) for row in read_table(run.predictions)]
+    carried = len(stages["clean"].example["text"].split())
+    assert carried == sorted(lengths)[len(lengths) // 2]
+    assert carried not in (lengths[0], min(lengths), max(lengths))  # which a fixed place would have shown
+
+
 def test_the_packed_example_has_ids_and_a_mask_that_hides_the_padding(stages):
     tokens, packed = stages["tokenise"].example["tokens"], stages["pack"].example
     assert len(packed["input_ids"]) == len(packed["attention_mask"]) == len(packed["tokens, padded"]) > len(tokens)
     assert packed["attention_mask"] == [1] * len(tokens) + [0] * (len(packed["input_ids"]) - len(tokens))
     assert packed["tokens, padded"][: len(tokens)] == tokens
     assert set(packed["tokens, padded"][len(tokens) :]) == {"[PAD]"}
+    assert packed["the padding"].endswith("SureFit's own BERT skips it")
+
+
+def test_padding_is_shown_and_explained_where_no_row_of_the_run_is_padded(tmp_path):
+    """Every text has three words; the model is of another family, which pads."""
+    rows = [(" ".join(text.split()[-3:]), label) for text, label in learnable_rows(60)]
+    data = write_table(tmp_path / "rows.csv", ("text", "label"), rows)
+    base = write_tiny_stock(tmp_path / "base", "distilbert")
+    (pack,) = (
+        stage for stage in train(data, tmp_path / "run", model=base, **QUICK).trace.pipeline.stages if stage.stage == "pack"
+    )
+    assert pack.example["attention_mask"] == [1] * 5 + [0] * 2
+    assert pack.example["tokens, padded"][-2:] == ["[PAD]"] * 2
+    assert pack.example["the padding"].endswith("the mask hides it from attention")
+    assert not any("fewer tokens" in note for note in pack.notes)
 
 
 @pytest.fixture(scope="module")
@@ -325,6 +386,34 @@ def test_a_given_file_needs_the_same_columns(tiny_bert, tmp_path):
     single = write_table(tmp_path / "single.csv", ("text", "label"), learnable_rows(4))
     with pytest.raises(DataError, match=r'single\.csv: --text-pair "text_pair" names no column'):
         train(pairs, tmp_path / "run", test=single, model=tiny_bert, text_pair="text_pair", **QUICK)
+
+
+@pytest.mark.parametrize("place", ["validation", "test"])
+def test_a_given_file_without_the_second_text_is_a_sentence(tiny_bert, tmp_path, place):
+    pairs = write_table(tmp_path / "pairs.csv", ("text", "text_pair", "label"), [(t, t, y) for t, y in learnable_rows(40)])
+    single = write_table(tmp_path / "single.csv", ("text", "label"), learnable_rows(4))
+    with pytest.raises(DataError, match=r"^single\.csv has no second text, which pairs\.csv has; .*--text-pair"):
+        train(pairs, tmp_path / "run", model=tiny_bert, **{place: single}, **QUICK)
+
+
+def test_a_second_text_of_a_given_file_is_not_read_where_training_has_none(tiny_bert, tmp_path):
+    rows = learnable_rows(48, seed=3)
+    single = write_table(tmp_path / "single.csv", ("text", "label"), rows[:40])
+    pairs = write_table(tmp_path / "pairs.csv", ("text", "text_pair", "label"), [(t, "", y) for t, y in rows[40:]])
+    plain = write_table(tmp_path / "plain.csv", ("text", "label"), rows[40:])
+    first = train(single, tmp_path / "first", test=pairs, model=tiny_bert, **QUICK)
+    second = train(single, tmp_path / "second", test=plain, model=tiny_bert, **QUICK)
+    assert first.metrics["test"] == second.metrics["test"]
+    assert first.metrics["test"]["n"] == 8
+
+
+def test_given_files_are_read_from_the_columns_of_the_training_data(tiny_bert, tmp_path):
+    rows = learnable_rows(48, seed=3)
+    data = write_table(tmp_path / "data.csv", ("review", "label"), rows[:40])
+    test = write_table(tmp_path / "test.csv", ("text", "review", "label"), [("noise", *row) for row in rows[40:]])
+    run = RunDirectory(train(data, tmp_path / "run", test=test, model=tiny_bert, **QUICK).directory)
+    answers = load(run.path, precision="fp32", threads=1).predict([text for text, _ in rows[40:]])
+    assert [row["prediction"] for row in read_table(run.predictions)] == [answer.label for answer in answers]
 
 
 FORMULA, SCRIPT = '=HYPERLINK("x")', "<script>alert(1)</script>"

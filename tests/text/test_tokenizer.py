@@ -203,6 +203,20 @@ def test_tokenizer_without_special_tokens_around_the_text_is_refused():
         TextTokenizer(tokenizers.Tokenizer.from_str(json.dumps(content)), 32)
 
 
+def test_tokenizer_that_fails_at_unknown_characters_is_refused():
+    content = json.loads(sentencepiece_tokenizer().to_str())
+    content["model"]["unk_id"] = None
+    with pytest.raises(ModelError, match=r"has no token for unknown characters: .*unk_id"):
+        TextTokenizer(tokenizers.Tokenizer.from_str(json.dumps(content)), 32)
+
+
+@pytest.mark.parametrize("backend", [bert_tokenizer(), mpnet_tokenizer(), roberta_tokenizer(), sentencepiece_tokenizer()])
+def test_tokenizers_of_all_kinds_fit_a_model_of_as_many_tokens(backend: tokenizers.Tokenizer):
+    tokenizer = TextTokenizer(backend, 32)
+    tokenizer.require_fit(tokenizer.vocab_size)
+    assert tokenizer.encode(["\U0010fffd"])[0].input_ids[0] == backend.token_to_id(tokenizer.special_tokens["cls_token"])
+
+
 def test_tokenizer_without_padding_token_is_refused():
     with pytest.raises(ModelError, match=r"has no <nothing> token"):
         TextTokenizer(bert_tokenizer(), 32, {"pad_token": "<nothing>"})

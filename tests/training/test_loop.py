@@ -146,6 +146,18 @@ def test_a_token_budget_changes_no_loss(plain_bert, tmp_path):
     np.testing.assert_allclose(losses[0], losses[1], rtol=1e-4)
 
 
+def test_dropout_has_another_seed_at_every_step(tiny_bert, tmp_path):
+    seeds = []
+
+    class Looks(Watcher):
+        def step(self, record, total_steps):
+            seeds.append(torch.initial_seed())
+
+    for number in (0, 1):
+        Trial(tiny_bert, tmp_path / str(number), seed=number, progress=Looks()).fit()
+    assert len(seeds) == len(set(seeds)) == 30
+
+
 def test_the_same_seed_gives_the_same_weights(whole, tiny_bert, tmp_path):
     trial, state = whole
     again = Trial(tiny_bert, tmp_path)

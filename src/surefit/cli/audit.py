@@ -22,9 +22,7 @@ def audit(
     quote: options.Quote = None,
     no_header: options.NoHeader = False,
     sheet: options.Sheet = None,
-    rejected: Annotated[
-        Path | None, typer.Option(help="Write each rejected row with its line and reason to this CSV file.")
-    ] = None,
+    rejected: options.Rejected = None,
     json: options.Json = False,
 ) -> None:
     """Read a labelled file and account for every row of it, without training."""

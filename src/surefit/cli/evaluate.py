@@ -23,6 +23,7 @@ def evaluate(
     quote: options.Quote = None,
     no_header: options.NoHeader = False,
     sheet: options.Sheet = None,
+    rejected: options.Rejected = None,
     device: options.Device = None,
     threads: options.Threads = None,
     precision: options.Precision = None,
@@ -37,15 +38,16 @@ def evaluate(
     from surefit.runs.evaluate import evaluate_file
 
     with shown_progress(quiet) as progress:
-        figures = evaluate_file(run, data, read, machine, progress)
+        figures = evaluate_file(run, data, read, machine, progress, rejected)
     if json:
         print_json(figures)
         return
     from rich.console import Console
 
     from surefit.cli.render import print_tables
-    from surefit.runs.tables import figures_tables
+    from surefit.runs.tables import figures_tables, rows_account
 
     leaks = figures["leaks"]["exact"]
     warning = f" (WARNING: the model has learned from {leaks:,} of these rows)" if leaks else ""
-    print_tables(Console(), figures_tables(figures["result"], f"Evaluation on {data.name}{warning}"))
+    account = rows_account(figures, rejected)
+    print_tables(Console(), figures_tables(figures["result"], f"Evaluation on {data.name}{warning}", account))

@@ -60,6 +60,10 @@ Json = Annotated[
     typer.Option("--json", help="Print one JSON object on standard output and nothing else there.", rich_help_panel="Output"),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress and no prose.", rich_help_panel="Output")]
+Rejected = Annotated[
+    Path | None,
+    typer.Option(help="Write each rejected row with its line and reason to this CSV file.", rich_help_panel="Output"),
+]
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory, or a model directory in one.")]
 
 

@@ -73,7 +73,7 @@ def predict(
 
 def _require_texts_alone(read: dict[str, Any], texts: list[str] | None) -> None:
     """Without a file there is nothing to be read as one; --text-pair is then the second text itself."""
-    flags = [f"--{name.replace('_', '-')}" for name in read if name != "text_pair"]
+    flags = ["--no-header" if name == "header" else f"--{name.replace('_', '-')}" for name in read if name != "text_pair"]
     if flags:
         raise UsageError(f"{flags[0]} goes with --input")
     if "text_pair" in read and len(texts or ()) != 1:
@@ -81,14 +81,31 @@ def _require_texts_alone(read: dict[str, Any], texts: list[str] | None) -> None:
 
 
 def _standard_input() -> list[str]:
-    from surefit.data.lines import utf8_lines
+    """Lines of standard input as texts; one that does not decode keeps its place as what is no text."""
+    from surefit.data.lines import require_decodable, utf8_lines
 
     if sys.stdin.isatty():
         typer.echo("reading texts from standard input, one a line; end with Ctrl-D", err=True)
+    advice = "write it to a file and give --input FILE --encoding NAME"
     try:
-        return [line.decode().rstrip("\r\n") for line in utf8_lines(sys.stdin.buffer.read(), None).lines]
-    except (DataError, UnicodeDecodeError):
-        raise UsageError("standard input is not UTF-8; write it to a file and give --input FILE --encoding NAME") from None
+        read = utf8_lines(sys.stdin.buffer.read(), None)
+    except DataError:
+        raise UsageError(f"standard input is not UTF-8; {advice}") from None
+    texts = [line.decode("utf-8", "surrogateescape").rstrip("\r\n") for line in read.lines]
+    undecodable = [number for number, text in enumerate(texts, start=1) if not _is_decoded(text)]
+    try:
+        require_decodable(undecodable, len(texts), read.encoding, read.damage or advice)
+    except DataError as error:
+        raise UsageError(f"standard input: {error}") from None
+    return texts
+
+
+def _is_decoded(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _show(predicted: Any) -> None:

@@ -21,7 +21,9 @@ def trace(
 ) -> None:
     """Show how the model judges one text, layer by layer."""
     from surefit.inference.classifier import load
+    from surefit.runs.directory import require_run
 
+    require_run(run)
     machine = options.given({"device": device, "threads": threads, "precision": precision})
     shown = load(run, **machine).trace(text, text_pair)
     if json:

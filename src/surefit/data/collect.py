@@ -17,9 +17,17 @@ import pyarrow as pa
 
 from surefit.data.cells import NESTED_KINDS, UnreadableCell, text_of
 from surefit.data.columns import RoleCells, Roles, shown_name
-from surefit.data.reasons import EMPTY_TEXT, EMPTY_TEXT_PAIR, MISSING_ID, MISSING_LABEL, SEVERAL_LABELS
+from surefit.data.reasons import (
+    EMPTY_TEXT,
+    EMPTY_TEXT_PAIR,
+    MISSING_ID,
+    MISSING_LABEL,
+    SEVERAL_LABELS,
+    TOO_FEW_CELLS,
+    TOO_MANY_CELLS,
+)
 from surefit.errors import DataError
-from surefit.normalization import normalize_text
+from surefit.normalization import is_blank, normalize_text
 from surefit.types import LABELS_TYPE, TEXT_TYPE, Examples, Int64Array, Rejected
 
 _CHUNK_ROWS = 65_536
@@ -92,6 +100,7 @@ class Collector:
         self.records = 0
         self._columns = tuple(columns)
         self._roles = roles
+        self._has_ids = roles.id is not None
         self._labelled = labelled
         self._rejected: list[Rejected] = []
         self._rejected_with_id: list[Rejected] = []
@@ -144,10 +153,13 @@ class Collector:
         Args:
             line: where it starts.
             reason: one of the phrases of `surefit.data.reasons`.
-            id_: its own id, where that could be read.
+            id_: its own id, where that could be read. Where ids are named and it has none, its id stays
+                empty: its number could be the id of another.
         """
         self.records += 1
-        self._rejected.append(Rejected(self.records, line, reason, id_ or str(self.records)))
+        if _is_empty(id_):
+            id_ = None
+        self._rejected.append(Rejected(self.records, line, reason, id_ or ("" if self._has_ids else str(self.records))))
         if id_:
             self._rejected_with_id.append(self._rejected[-1])
 
@@ -186,7 +198,7 @@ class Collector:
             return ""
         known = self._labels.get(label)
         if known is None:
-            known = self._labels[label] = normalize_text(label)
+            known = self._labels[label] = "" if is_blank(label) else normalize_text(label)
         return known
 
     def _label_text(self, label: Any) -> str | None:
@@ -204,7 +216,7 @@ class Collector:
             return EMPTY_TEXT_PAIR
         if self._labelled and not label:
             return MISSING_LABEL
-        if self._roles.id is not None and _is_empty(cells.id):
+        if self._has_ids and _is_empty(cells.id):
             return MISSING_ID
         return ""
 
@@ -218,7 +230,7 @@ class Collector:
         self._chunks.clear()
         records: Int64Array = np.array(self._used_records, dtype=np.int64)
         return Examples(
-            ids=_column(table, "id") if self._roles.id is not None else pa.array(records).cast(TEXT_TYPE),
+            ids=_column(table, "id") if self._has_ids else pa.array(records).cast(TEXT_TYPE),
             texts=_column(table, "text"),
             text_pairs=_column(table, "text_pair") if self._roles.text_pair is not None else None,
             labels=_column(table, "label") if self._roles.label is not None else None,
@@ -237,13 +249,16 @@ def _is_empty(text: str | None) -> bool:
         return True
     if "!" <= text[0] <= "~":  # a visible ASCII character, which normalisation never removes
         return False
-    return not normalize_text(text[:_PREFIX_CHARACTERS]) and not normalize_text(text)
+    return is_blank(text[:_PREFIX_CHARACTERS]) and is_blank(text)
 
 
 def _nothing_usable(result: ReadResult) -> DataError:
     counts = ", ".join(f"{count:,} {reason}" for reason, count in result.rejected_by_reason().items())
     first = result.rejected[0].line
-    return DataError(f"none of the {result.records:,} rows can be used ({counts}), the first of them in line {first}")
+    advice = ""
+    if result.rejected_by_reason().keys() <= {TOO_FEW_CELLS, TOO_MANY_CELLS}:
+        advice = f"; the header has {len(result.columns)} columns: check --delimiter, --quote and the header"
+    return DataError(f"none of the {result.records:,} rows can be used ({counts}), the first of them in line {first}{advice}")
 
 
 def _require_unique_ids(examples: Examples, rejected: Sequence[Rejected], column: str) -> None:

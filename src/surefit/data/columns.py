@@ -8,7 +8,7 @@ exactly one column fits: a guess would train on the wrong thing.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, NamedTuple, TypeVar
 
@@ -28,8 +28,7 @@ _FLAGS = {"text": "--text", "text_pair": "--text-pair", "label": "--label", "id"
 _SHOWN_NAMES = 20
 _SHOWN_CHARACTERS = 30
 _COMPARED_NAMES = 1000
-_WORDS_OF_A_NAME = 4
-_CHARACTERS_OF_A_NAME = 40
+_NEAR = 0.8  # so alike are "lable" and "label"
 
 Cell = TypeVar("Cell")
 
@@ -92,7 +91,7 @@ class Roles:
         return pick
 
 
-def choose_columns(columns: Sequence[str], settings: ReadSettings, *, labelled: bool) -> Roles:
+def choose_columns(columns: Sequence[str], settings: ReadSettings, *, labelled: bool, from_first_line: bool = False) -> Roles:
     """Finds the column of each role.
 
     Args:
@@ -100,6 +99,7 @@ def choose_columns(columns: Sequence[str], settings: ReadSettings, *, labelled: 
         settings: the flags; `settings.header` says whether the names come from the file.
         labelled: whether a label is needed. Where it is not, a label column that is absent or
             uncertain is no error.
+        from_first_line: whether the names are the first line of the file, which may be data after all.
 
     Raises:
         DataError: a flag names no column or two, no column is certain, or two roles meet in one.
@@ -113,13 +113,18 @@ def choose_columns(columns: Sequence[str], settings: ReadSettings, *, labelled: 
         found["text_pair"] = pairs[0]
         taken.add(pairs[0])
     if "text" not in found:
-        found["text"] = _text_column(columns, taken, settings, labelled=labelled)
+        candidates = _candidates(columns, TEXT_NAMES, taken)
+        if len(columns) == 1 and not settings.header and not labelled:
+            candidates = [0]  # a plain list of texts
+        if len(candidates) != 1:
+            raise _uncertain(columns, "text", TEXT_NAMES, found, from_first_line=from_first_line)
+        found["text"] = candidates[0]
     if "label" not in found:
         candidates = _candidates(columns, LABEL_NAMES, taken)
         if len(candidates) == 1:
             found["label"] = candidates[0]
         elif labelled:
-            raise _uncertain(columns, "label", candidates, settings)
+            raise _uncertain(columns, "label", LABEL_NAMES, found, from_first_line=from_first_line)
     _refuse_shared(columns, found)
     return Roles(found["text"], found.get("text_pair"), found.get("label"), found.get("id"))
 
@@ -155,40 +160,33 @@ def _named_column(columns: Sequence[str], role: str, name: str) -> int:
     raise UnknownColumnError(f"{flag} names no column{hint} (columns: {shown_names(columns)})", role)
 
 
-def _text_column(columns: Sequence[str], taken: set[int], settings: ReadSettings, *, labelled: bool) -> int:
-    if len(columns) == 1 and not settings.header and not labelled:
-        return 0  # a plain list of texts
-    candidates = _candidates(columns, TEXT_NAMES, taken)
-    if len(candidates) != 1:
-        raise _uncertain(columns, "text", candidates, settings)
-    return candidates[0]
+def _candidates(columns: Sequence[str], names: Sequence[str], taken: Collection[int]) -> list[int]:
+    return [place for place, column in enumerate(columns) if _plain(column) in names and place not in taken]
 
 
-def _candidates(columns: Sequence[str], names: Sequence[str], taken: set[int]) -> list[int]:
-    plain = [column.casefold().replace(" ", "_").replace("-", "_") for column in columns]
-    return [place for place, name in enumerate(plain) if name in names and place not in taken]
+def _plain(column: str) -> str:
+    return column.casefold().replace(" ", "_").replace("-", "_")
 
 
-def _uncertain(columns: Sequence[str], role: str, candidates: list[int], settings: ReadSettings) -> DataError:
-    what = f"more than one column could be the {role}" if candidates else f"no column is certain to be the {role}"
-    return DataError(f"{what} (columns: {shown_names(columns)}); name it with {_FLAGS[role]}{_hint(columns, settings)}")
-
-
-def _hint(columns: Sequence[str], settings: ReadSettings) -> str:
-    """What else may be wrong where no column fits."""
-    if settings.header and _look_like_data(columns):
-        return "; if the first line is data, add --no-header"
+def _uncertain(
+    columns: Sequence[str], role: str, names: Sequence[str], found: Mapping[str, int], *, from_first_line: bool
+) -> DataError:
+    """What to say where not exactly one column fits a role; `found` are the columns of other roles."""
+    flag, shown = _FLAGS[role], f"(columns: {shown_names(columns)})"
+    if _candidates(columns, names, found.values()):
+        return DataError(f"more than one column could be the {role} {shown}; name it with {flag}")
+    nothing = f"no column is certain to be the {role} {shown}"
+    for other, place in found.items():
+        if _candidates([columns[place]], names, ()):
+            return DataError(f"{nothing}, since {_FLAGS[other]} takes {shown_name(columns[place])}; name another with {flag}")
+    free = [column for place, column in enumerate(columns[:_COMPARED_NAMES]) if place not in found.values()]
+    near = [column for column in free if difflib.get_close_matches(_plain(column), names, n=1, cutoff=_NEAR)]
+    hints = [f"perhaps {flag} {shown_name(near[0])}?" if near else f"name it with {flag}"]
     if len(columns) == 1 and any(character in columns[0] for character in ",;|"):
-        return "; if it is several columns, name the character between them with --delimiter"
-    return ""
-
-
-def _look_like_data(columns: Sequence[str]) -> bool:
-    def is_data(name: str) -> bool:
-        number = name.replace(".", "", 1).removeprefix("-").isdecimal()
-        return number or len(name) > _CHARACTERS_OF_A_NAME or len(name.split()) > _WORDS_OF_A_NAME
-
-    return any(is_data(name) for name in columns)
+        hints.append("if it is several columns, name the character between them with --delimiter")
+    if from_first_line:  # a word of a text may look like a name too
+        hints.append("if the first line is data, add --no-header")
+    return DataError("; ".join([nothing, *hints]))
 
 
 def _refuse_shared(columns: Sequence[str], found: dict[str, int]) -> None:

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from surefit.config import ReadSettings
 from surefit.data.collect import Collector, ReadResult
 from surefit.data.columns import choose_columns
-from surefit.data.lines import TextLines, another_encoding, require_decodable, utf8_lines
+from surefit.data.lines import TextLines, require_decodable, utf8_lines
 from surefit.data.reasons import TOO_FEW_CELLS, TOO_MANY_CELLS, UNCLOSED_QUOTE, UNDECODABLE_BYTES
 from surefit.data.records import NO_DELIMITER, Dialect, Record, RecordReader, RowShape
-from surefit.errors import DataError
+from surefit.errors import DataError, UsageError
 from surefit.normalization import normalize_text
 
 DELIMITERS = (",", ";", "\t", "|")
@@ -77,12 +77,12 @@ def read_delimited(content: bytes, settings: ReadSettings, *, labelled: bool, de
     Raises:
         DataError: the file is empty, its header or its columns cannot be used, or more than 1% of
             its rows do not decode.
-        UsageError: the encoding is unknown.
+        UsageError: the encoding is unknown, or the quote is the delimiter.
     """
     text = utf8_lines(content, settings.encoding)
     dialect = find_dialect(text.lines, settings, delimiter)
     header = _header(text, dialect, named=settings.header)
-    roles = choose_columns(header.columns, settings, labelled=labelled)
+    roles = choose_columns(header.columns, settings, labelled=labelled, from_first_line=settings.header)
     collector = Collector(header.columns, roles, labelled=labelled)
     width = len(header.columns)
     shape = RowShape(width, roles.label)
@@ -105,12 +105,12 @@ def read_delimited(content: bytes, settings: ReadSettings, *, labelled: bool, de
             collector.reject(line, TOO_FEW_CELLS if len(cells) < width else TOO_MANY_CELLS)
         elif width == 1 and not labelled:
             collector.add(line, pick([""]))
-    require_decodable(undecodable_lines, collector.records, text.encoding)
+    require_decodable(undecodable_lines, collector.records, text.encoding, text.advice)
     return collector.result("tsv" if dialect.delimiter == "\t" else "csv", long_rows.notes())
 
 
 def find_dialect(lines: Sequence[bytes], settings: ReadSettings, delimiter: str | None = None) -> Dialect:
-    """How the cells of a file are separated.
+    """How the cells of a file are separated, and quoted.
 
     Of the delimiters with which the header has several cells, the one is taken with which most of
     the first rows have as many. Without a header, most rows must agree. If none fits, each line is
@@ -120,9 +120,18 @@ def find_dialect(lines: Sequence[bytes], settings: ReadSettings, delimiter: str 
         lines: the file.
         settings: a delimiter that is named is taken as it is.
         delimiter: what the file's name says.
+
+    Raises:
+        UsageError: one character would be both delimiter and quote.
     """
+    dialect = _dialect(lines, settings, settings.delimiter or delimiter)
+    if dialect.delimiter == dialect.quote:
+        raise UsageError(f"--quote {dialect.quote!r} is the character between cells too; name another --quote or --delimiter")
+    return dialect
+
+
+def _dialect(lines: Sequence[bytes], settings: ReadSettings, named: str | None) -> Dialect:
     quote = "" if settings.quote == "none" else settings.quote
-    named = settings.delimiter or delimiter
     if named:
         return Dialect(named, quote)
     best, best_share = Dialect(NO_DELIMITER, quote), 0.0 if settings.header else 0.5
@@ -153,16 +162,16 @@ def _header(text: TextLines, dialect: Dialect, *, named: bool) -> _Header:
     if first is None:
         raise DataError("the file is empty")
     if named:
-        return _Header(_column_names(first, text.encoding), first.line, reader.next)
+        return _Header(_column_names(first, text), first.line, reader.next)
     width = _usual_width(_widths(text.lines, dialect))
     if not width:
         raise DataError("none of the first lines can be read as a row; check --encoding and --quote")
     return _Header(tuple(str(number) for number in range(1, width + 1)), 1, 0)
 
 
-def _column_names(header: Record, encoding: str) -> tuple[str, ...]:
+def _column_names(header: Record, text: TextLines) -> tuple[str, ...]:
     if header.reason == UNCLOSED_QUOTE:
         raise DataError(f"the header in line {header.line} has an unclosed quote; close it, or read with --quote none")
     if header.reason == UNDECODABLE_BYTES:
-        raise DataError(f"the header in line {header.line} is not {encoding.upper()}; {another_encoding(encoding)}")
+        raise DataError(f"the header in line {header.line} is not {text.encoding.upper()}; {text.advice}")
     return tuple(normalize_text(name) for name in header.cells)

@@ -133,7 +133,7 @@ def _read_rows(rows: Iterator[tuple[int, list[Any]]], settings: ReadSettings, *,
         columns = tuple(_column_name(cell) for cell in first)
     else:
         columns = tuple(str(place) for place in range(1, len(first) + 1))
-    roles = choose_columns(columns, settings, labelled=labelled)
+    roles = choose_columns(columns, settings, labelled=labelled, from_first_line=settings.header)
     collector = Collector(columns, roles, labelled=labelled)
     pick = roles.picker()
     blanks_count = len(columns) == 1 and not labelled

@@ -15,7 +15,7 @@ from typing import Any
 from surefit.config import ReadSettings
 from surefit.data.collect import Collector, ReadResult
 from surefit.data.columns import RoleCells, choose_columns
-from surefit.data.lines import TextLines, another_encoding, require_decodable, utf8_lines
+from surefit.data.lines import TextLines, require_decodable, utf8_lines
 from surefit.data.reasons import DUPLICATE_KEY, NESTED_VALUE, NOT_AN_OBJECT, NOT_JSON, UNDECODABLE_BYTES
 from surefit.errors import DataError
 from surefit.normalization import normalize_text
@@ -54,7 +54,7 @@ def read_jsonl(content: bytes, settings: ReadSettings, *, labelled: bool) -> Rea
                 undecodable_lines.append(number)
         else:
             collector.add_typed(number, RoleCells(*map(row.get, wanted)))
-    require_decodable(undecodable_lines, collector.records, text.encoding)
+    require_decodable(undecodable_lines, collector.records, text.encoding, text.advice)
     return collector.result("jsonl")
 
 
@@ -75,7 +75,7 @@ def _keys(text: TextLines) -> list[str]:
     if keys:
         return list(keys)
     if UNDECODABLE_BYTES in reasons:
-        raise DataError(f"the file is not {text.encoding.upper()}; {another_encoding(text.encoding)}")
+        raise DataError(f"the file is not {text.encoding.upper()}; {text.advice}")
     if not reasons:
         raise DataError("the file is empty")
     raise DataError("no line holds a JSON object with keys; JSON Lines has one object a line, not one array over all")

@@ -25,6 +25,8 @@ _BYTE_ORDER_MARKS = (
 _UNDECODABLE_SHARE = 0.01
 _NUL_SHARE = 0.1
 _NUL_SAMPLE_BYTES = 4096
+# How codecs of escapes, such as unicode_escape and utf-7, spell a newline: inside a text, where none belongs.
+_ESCAPED_NEWLINES = (b"\\n", b"\\u000a", b"+AAo-")
 _UNDECODED = "surefit.undecoded"
 
 
@@ -36,10 +38,22 @@ class TextLines:
         lines: UTF-8, each with the newline that ends it; bytes that do not decode mark what could
             not be decoded.
         encoding: what the file was read as, for messages.
+        marked: whether a byte order mark said so.
     """
 
     lines: list[bytes]
     encoding: str
+    marked: bool = False
+
+    @property
+    def damage(self) -> str:
+        """What to do where lines do not decode and no flag can help, else empty."""
+        return "the byte order mark names that encoding, so the file is damaged; export it anew" if self.marked else ""
+
+    @property
+    def advice(self) -> str:
+        """What to do where lines do not decode."""
+        return self.damage or _another_encoding(self.encoding)
 
 
 def utf8_lines(content: bytes, encoding: str | None) -> TextLines:
@@ -55,32 +69,33 @@ def utf8_lines(content: bytes, encoding: str | None) -> TextLines:
     """
     for mark, marked in _BYTE_ORDER_MARKS:
         if content.startswith(mark):
-            return TextLines(_to_utf8(content[len(mark) :], marked).splitlines(keepends=True), marked)
+            return TextLines(_to_utf8(content[len(mark) :], marked).splitlines(keepends=True), marked, marked=True)
     if encoding is None:
         _refuse_unmarked_utf16(content)
-    named = _codec_name(encoding or "utf-8")
+    named = _codec_name("utf-8" if encoding is None else encoding)
     return TextLines(_to_utf8(content, named).splitlines(keepends=True), named)
 
 
-def require_decodable(undecodable_lines: Sequence[int], records: int, encoding: str) -> None:
+def require_decodable(undecodable_lines: Sequence[int], records: int, encoding: str, advice: str) -> None:
     """Refuses a file of which more than 1% of the records could not be decoded.
 
     Args:
         undecodable_lines: the line of each such record.
         records: all records of the file.
         encoding: what the file was read as.
+        advice: what to do.
 
     Raises:
-        DataError: the encoding is the wrong one.
+        DataError: the encoding is the wrong one, or the file is damaged.
     """
     if len(undecodable_lines) > _UNDECODABLE_SHARE * records:
         raise DataError(
             f"{len(undecodable_lines):,} of {records:,} rows are not {encoding.upper()}, the first in line "
-            f"{undecodable_lines[0]}; {another_encoding(encoding)}"
+            f"{undecodable_lines[0]}; {advice}"
         )
 
 
-def another_encoding(encoding: str) -> str:
+def _another_encoding(encoding: str) -> str:
     """The advice to name another encoding than the one that failed."""
     example = "cp1252" if encoding != "cp1252" else "utf-8"
     return f"name the file's encoding, for instance --encoding {example}"
@@ -92,7 +107,7 @@ def _to_utf8(content: bytes, encoding: str) -> bytes:
     try:
         text = content.decode(encoding, _UNDECODED)
     except UnicodeError:  # a codec that takes no error handler
-        raise DataError(f"the file is not {encoding.upper()}; {another_encoding(encoding)}") from None
+        raise DataError(f"the file is not {encoding.upper()}; {_another_encoding(encoding)}") from None
     return text.encode("utf-8", "surrogatepass")
 
 
@@ -109,6 +124,8 @@ def _codec_name(encoding: str) -> str:
     try:
         b"a".decode(encoding, "ignore")  # a lookup alone would let hex and other codecs pass
         name = codecs.lookup(encoding).name
+        if any("\n" in escape.decode(encoding, "ignore") for escape in _ESCAPED_NEWLINES):
+            raise LookupError(encoding)
     except (LookupError, ValueError):
         raise UsageError(f"--encoding {encoding!r} is no text encoding; usual ones are utf-8, cp1252, utf-16-le") from None
     return "utf-8" if name == "utf-8-sig" else name

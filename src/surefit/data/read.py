@@ -6,6 +6,7 @@ Texts stay as they are in the file; `surefit.data.clean` normalises them.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,7 @@ def read_frame(frame: Any, settings: ReadSettings, *, labelled: bool = True) -> 
 
 
 def _read_content(ending: str, path: Path, settings: ReadSettings, *, labelled: bool) -> ReadResult:
+    _require_file(path)
     if ending not in (*_DELIMITED, *_JSONL, *_PARQUET, *_EXCEL):
         raise DataError(f"the ending {ending!r} tells no format; SureFit reads {_FORMATS}")
     content = _bytes(path)
@@ -102,13 +104,19 @@ def _read_content(ending: str, path: Path, settings: ReadSettings, *, labelled: 
     return read_delimited(content, settings, labelled=labelled, delimiter=_DELIMITED[ending])
 
 
+def _require_file(path: Path) -> None:
+    """Refuses what cannot be read as often as need be: of a pipe, only the first reading sees anything."""
+    if os.path.isdir(path):
+        raise DataError("it is a directory, not a file")
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise DataError("it is no regular file; save its content to one first")
+
+
 def _bytes(path: Path) -> bytes:
     try:
         content = path.read_bytes()
     except FileNotFoundError:
         raise DataError("there is no such file") from None
-    except IsADirectoryError:
-        raise DataError("it is a directory, not a file") from None
     except PermissionError:
         raise DataError("it may not be read; check its permissions") from None
     except (OSError, ValueError) as error:

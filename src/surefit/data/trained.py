@@ -17,7 +17,7 @@ def read_as_trained(source: Any, settings: ReadSettings, columns: Mapping[str, s
     """Reads a file or a frame with columns of its own, or else with those that the model was trained on.
 
     A column that is asked for comes first, then the one of the same name as in training, then one
-    that is found by its usual name.
+    that is found by its usual name. A second text is not looked for where training had none.
 
     Args:
         source: path of a file, or a frame.
@@ -34,12 +34,21 @@ def read_as_trained(source: Any, settings: ReadSettings, columns: Mapping[str, s
     if settings.text is not None:
         trained.pop("text_pair", None)  # who names the text names the second text too
     while True:
-        chosen = dataclasses.replace(settings, **trained)
         try:
-            if isinstance(source, str | Path):
-                return read(Path(source), chosen, labelled=labelled)
-            return read_frame(source, chosen, labelled=labelled)
+            reading = _read(source, dataclasses.replace(settings, **trained), labelled=labelled)
+            break
         except UnknownColumnError as absent:
             if absent.role not in trained:
                 raise
             del trained[absent.role]
+    if columns and "text_pair" not in columns and settings.text_pair is None and "text_pair" in reading.chosen:
+        # A second text was found by its name; who names the text gets none.
+        trained["text"] = reading.chosen["text"]
+        reading = _read(source, dataclasses.replace(settings, **trained), labelled=labelled)
+    return reading
+
+
+def _read(source: Any, settings: ReadSettings, *, labelled: bool) -> ReadResult:
+    if isinstance(source, str | Path):
+        return read(Path(source), settings, labelled=labelled)
+    return read_frame(source, settings, labelled=labelled)

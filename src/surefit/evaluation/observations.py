@@ -7,7 +7,8 @@ unstable      a loss is not a finite number
 unstable      training loss rose against the epoch before
 unstable      macro F1 is more than 0.10 under its best
 not learning  macro F1 never left what guessing gives, 1 / classes, by more than 0.05 (by half of
-              it, where that is less), and training loss is at chance or where it began
+              it, where that is less), and training loss is at chance, or where it began and
+              not under half of chance
 overfitting   validation loss rose against its lowest
 overfitting   validation loss crept up in each of the last three epochs, training loss came down
 learning      slowly: validation loss crept down to a new lowest, and in sum it fell
@@ -15,6 +16,9 @@ learning      slowly: macro F1 crept up to a new best, and in sum it gained at l
 overfitting   macro F1 is more than 0.02 under its best, since when training loss came down, and
               validation loss did not fall against its lowest
 unstable      the same, but training loss did not come down
+overfitting   training loss is under half of chance, validation loss rose above chance, and neither
+              macro F1 nor validation loss improved on its best, or this is the first epoch
+not learning  as for converging, but macro F1 never left what guessing gives
 converging    macro F1 gained less than 0.01 on its best, and validation loss did not fall against
               its lowest
 learning      anything else
@@ -75,6 +79,8 @@ def observe(epochs: Sequence[EpochFigures], classes: int, majority_share: float)
         or _validation_loss_crept_down(epochs)
         or _f1_crept_up(epochs)
         or _f1_fell(epochs)
+        or _learned_by_heart(epochs, classes, majority_share)
+        or _not_learning_yet(epochs, classes)
         or _converging(epochs)
         or _learning(epochs)
     )
@@ -152,16 +158,22 @@ def _f1_collapsed(epochs: Sequence[EpochFigures]) -> str:
     return f"unstable: macro F1 fell from {best.macro_f1:.3f} to {last.macro_f1:.3f}"
 
 
+def _f1_is_guessing(epochs: Sequence[EpochFigures], classes: int) -> bool:
+    guessing = 1 / classes
+    return _best(epochs).macro_f1 <= guessing + min(_F1_OVER_CHANCE, guessing / 2)
+
+
 def _not_learning(epochs: Sequence[EpochFigures], classes: int, majority_share: float) -> str:
     last = epochs[-1]
-    guessing = 1 / classes
-    if max(figures.macro_f1 for figures in epochs) > guessing + min(_F1_OVER_CHANCE, guessing / 2):
+    if not _f1_is_guessing(epochs, classes):
         return ""
-    at_chance = not _fell(chance_loss(classes, majority_share), last.training_loss)
-    unmoved = len(epochs) > 1 and not _fell(epochs[0].training_loss, last.training_loss)
+    chance = chance_loss(classes, majority_share)
+    at_chance = not _fell(chance, last.training_loss)
+    # A loss far under chance has come down within the first epoch.
+    unmoved = len(epochs) > 1 and last.training_loss >= chance / 2 and not _fell(epochs[0].training_loss, last.training_loss)
     if at_chance or unmoved:
         return (
-            f"not learning: macro F1 {last.macro_f1:.3f} is what guessing gives ({guessing:.3f}) and training loss "
+            f"not learning: macro F1 {last.macro_f1:.3f} is what guessing gives ({1 / classes:.3f}) and training loss "
             f"is {last.training_loss:.3f}; check the labels, or try another learning rate or more epochs"
         )
     return ""
@@ -200,7 +212,7 @@ def _validation_loss_crept_down(epochs: Sequence[EpochFigures]) -> str:
         return ""
     return (
         f"learning: slowly, validation loss fell epoch after epoch, from {since.validation_loss:.3f} (epoch {since.epoch}) "
-        f"to {last.validation_loss:.3f}, and macro F1 went from {since.macro_f1:.3f} to {last.macro_f1:.3f}"
+        f"to {last.validation_loss:.3f}, {_f1_moved(since, last)}"
     )
 
 
@@ -210,7 +222,7 @@ def _f1_crept_up(epochs: Sequence[EpochFigures]) -> str:
         return ""
     return (
         f"learning: slowly, macro F1 rose epoch after epoch, from {since.macro_f1:.3f} (epoch {since.epoch}) to "
-        f"{last.macro_f1:.3f}, and validation loss went from {since.validation_loss:.3f} to {last.validation_loss:.3f}"
+        f"{last.macro_f1:.3f}, {_loss_moved(since, last)}"
     )
 
 
@@ -226,25 +238,73 @@ def _f1_fell(epochs: Sequence[EpochFigures]) -> str:
     )
 
 
-def _converging(epochs: Sequence[EpochFigures]) -> str:
+def _nothing_gained(epochs: Sequence[EpochFigures]) -> bool:
+    """Whether neither macro F1 nor validation loss is better than in an earlier epoch; not so of the first."""
     *earlier, last = epochs
     if not earlier:
-        return ""
-    best, lowest = _best(earlier), _lowest(earlier)
-    if _f1_gain(best, last) >= _F1_GAIN or _fell(lowest.validation_loss, last.validation_loss):
+        return False
+    return _f1_gain(_best(earlier), last) < _F1_GAIN and not _fell(_lowest(earlier).validation_loss, last.validation_loss)
+
+
+def _learned_by_heart(epochs: Sequence[EpochFigures], classes: int, majority_share: float) -> str:
+    last, chance = epochs[-1], chance_loss(classes, majority_share)
+    apart = last.training_loss < chance / 2 and _rose(chance, last.validation_loss)
+    if not apart or not (len(epochs) == 1 or _nothing_gained(epochs)):
         return ""
     return (
-        f"converging: macro F1 {last.macro_f1:.3f} after {best.macro_f1:.3f} and validation loss "
-        f"{last.validation_loss:.3f} after {lowest.validation_loss:.3f}; more epochs would change little"
+        f"overfitting: training loss came to {last.training_loss:.3f} and validation loss is {last.validation_loss:.3f}, "
+        f"more than of a model that knows the class shares alone ({chance:.3f}); macro F1 is {last.macro_f1:.3f}"
+    )
+
+
+def _not_learning_yet(epochs: Sequence[EpochFigures], classes: int) -> str:
+    if not (_f1_is_guessing(epochs, classes) and _nothing_gained(epochs)):
+        return ""
+    last = epochs[-1]
+    return (
+        f"not learning: macro F1 {last.macro_f1:.3f} is what guessing gives ({1 / classes:.3f}) though training loss came to "
+        f"{last.training_loss:.3f}; try more epochs, another learning rate or balanced class weights"
+    )
+
+
+def _converging(epochs: Sequence[EpochFigures]) -> str:
+    if not _nothing_gained(epochs):
+        return ""
+    *earlier, last = epochs
+    return (
+        f"converging: macro F1 {last.macro_f1:.3f} after {_best(earlier).macro_f1:.3f} and validation loss "
+        f"{last.validation_loss:.3f} after {_lowest(earlier).validation_loss:.3f}; more epochs would change little"
     )
 
 
 def _learning(epochs: Sequence[EpochFigures]) -> str:
-    last = epochs[-1]
-    if len(epochs) == 1:
+    *earlier, last = epochs
+    if not earlier:
         return f"learning: accuracy {last.accuracy:.3f} and macro F1 {last.macro_f1:.3f} after the first epoch"
-    before = epochs[-2]
+    best, lowest = _best(earlier), _lowest(earlier)
+    if _fell(lowest.validation_loss, last.validation_loss):
+        return (
+            f"learning: validation loss went from {lowest.validation_loss:.3f} (epoch {lowest.epoch}) to "
+            f"{last.validation_loss:.3f}, {_f1_moved(best, last)}"
+        )
     return (
-        f"learning: validation loss went from {before.validation_loss:.3f} to {last.validation_loss:.3f} "
-        f"and macro F1 from {before.macro_f1:.3f} to {last.macro_f1:.3f}"
+        f"learning: macro F1 rose from {best.macro_f1:.3f} (epoch {best.epoch}) to {last.macro_f1:.3f}, "
+        f"{_loss_moved(lowest, last)}"
     )
+
+
+def _f1_moved(before: EpochFigures, last: EpochFigures) -> str:
+    """How macro F1 moved while validation loss fell: "and" where it is better too, else "though"."""
+    return _moved("macro F1", before.macro_f1, last.macro_f1, better="rose")
+
+
+def _loss_moved(before: EpochFigures, last: EpochFigures) -> str:
+    """How validation loss moved while macro F1 rose."""
+    return _moved("validation loss", before.validation_loss, last.validation_loss, better="fell")
+
+
+def _moved(name: str, before: float, after: float, better: str) -> str:
+    if f"{before:.3f}" == f"{after:.3f}":
+        return f"though {name} stayed at {after:.3f}"
+    word = "rose" if after > before else "fell"
+    return f"{'and' if word == better else 'though'} {name} {word} from {before:.3f} to {after:.3f}"

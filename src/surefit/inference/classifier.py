@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from numbers import Real
 from pathlib import Path
@@ -16,11 +17,11 @@ from surefit.data.trained import read_as_trained
 from surefit.decision import to_predictions
 from surefit.errors import UsageError
 from surefit.inference.engine import predict_logits
-from surefit.inference.frames import is_frame, with_predictions
+from surefit.inference.frames import has_no_rows, is_frame, with_predictions
 from surefit.inference.trace import trace_prediction
 from surefit.model.hardware import Hardware, choose_hardware
 from surefit.model.pretrained import SavedClassifier, load_classifier
-from surefit.normalization import normalize_text
+from surefit.normalization import is_blank, normalize_text
 from surefit.progress import Progress
 from surefit.trace import PredictionTrace
 from surefit.types import FloatArray, LabelSchema, Prediction
@@ -40,8 +41,10 @@ def load(run: str | Path, *, device: str = "auto", threads: int | None = None, p
 
     Raises:
         ModelError: a file of the saved model is missing, damaged or foreign.
-        UsageError: the machine does not have the device.
+        UsageError: `run` is no path, or the machine does not have the device.
     """
+    if not isinstance(run, str | os.PathLike):
+        raise UsageError(f"give the path of a run or of its model, not {type(run).__name__}")
     hardware = choose_hardware(MachineSettings(device=device, threads=threads, precision=precision))
     return TextClassifier(load_classifier(Path(run)), hardware)
 
@@ -107,11 +110,12 @@ class TextClassifier:
         Raises:
             DataError: the column of a table is not certain.
             UsageError: there are not as many second texts as texts, or they are neither texts nor
-                a table; the model judges pairs and single texts are given, or the reverse; or the
-                table has a column of a name that is to be added.
+                a table; the model judges pairs and single texts are given, or the reverse; a table
+                and second texts beside it are given; or the table has a column of a name that is to
+                be added.
         """
         if is_frame(texts):
-            return with_predictions(texts, self.predict_records(self._read_frame(texts, columns)))
+            return with_predictions(texts, self._predict_frame(texts, text_pairs, columns))
         predictions = self._predict(_rows_of(texts, columns), _pairs_of(text_pairs))
         return predictions[0] if isinstance(texts, str) else predictions
 
@@ -130,7 +134,7 @@ class TextClassifier:
             DataError, UsageError: as in `predict`.
         """
         if is_frame(texts):
-            predictions = self.predict_records(self._read_frame(texts, columns))
+            predictions = self._predict_frame(texts, text_pairs, columns)
         else:
             predictions = self._predict(_rows_of(texts, columns), _pairs_of(text_pairs))
         unusable = (float("nan"),) * len(self.classes)
@@ -202,12 +206,16 @@ class TextClassifier:
             wanted = f"single texts: leave {second} out" if pairs else f"pairs of texts: give {second} too"
             raise UsageError(f"this model judges {wanted}")
 
-    def _read_frame(self, frame: Any, columns: dict[str, str | None]) -> ReadResult:
+    def _predict_frame(self, frame: Any, text_pairs: Any, columns: dict[str, str | None]) -> list[Prediction]:
         unknown = set(columns) - {"text", "text_pair"}
         if unknown:
             raise UsageError(f"predict takes text= and text_pair= as names of columns, not {min(unknown)}=")
+        if text_pairs is not None:
+            raise UsageError("the second texts of a table are a column of it; name it with text_pair=")
+        if has_no_rows(frame):
+            return []
         settings = ReadSettings(text=columns.get("text"), text_pair=columns.get("text_pair"))
-        return read_as_trained(frame, settings, self.columns, labelled=False)
+        return self.predict_records(read_as_trained(frame, settings, self.columns, labelled=False))
 
     def __repr__(self) -> str:
         more = ", ..." if len(self.classes) > 5 else ""
@@ -220,9 +228,17 @@ def _rows_of(texts: Any, columns: dict[str, str | None]) -> list[Any]:
         raise UsageError(f"{min(columns)}= names a column of a DataFrame, and no DataFrame was given")
     if isinstance(texts, str):
         return [texts]
-    if isinstance(texts, bytes | Mapping) or hasattr(texts, "columns") or not isinstance(texts, Iterable):
+    if _is_no_list(texts):
         raise UsageError(f"give a text, a list of texts or a pandas DataFrame, not {type(texts).__name__}")
     return texts.to_pylist() if hasattr(texts, "to_pylist") else list(texts)
+
+
+def _is_no_list(texts: Any) -> bool:
+    """Whether something is no sequence of texts; a set is none because its order is not defined."""
+    if isinstance(texts, bytes | Mapping | set | frozenset) or hasattr(texts, "columns"):
+        return True
+    # A numpy array of no dimension has the methods of a sequence, but no rows.
+    return not isinstance(texts, Iterable) or getattr(texts, "ndim", 1) == 0
 
 
 def _pairs_of(text_pairs: Any) -> list[Any] | None:
@@ -241,7 +257,7 @@ def _reason(text: object) -> str:
         text.encode()
     except UnicodeEncodeError:  # half of a surrogate pair: no tokenizer reads it
         return NOT_A_TEXT
-    return "" if normalize_text(text) else EMPTY_TEXT
+    return EMPTY_TEXT if is_blank(text) else ""
 
 
 def _is_missing(value: object) -> bool:

@@ -15,7 +15,14 @@ from surefit.model.heads import has_one_logit
 from surefit.model.pretrained import SavedClassifier
 from surefit.text.packing import pack
 from surefit.text.tokenizer import TextTokenizer
-from surefit.trace import LAYER_SENTENCES, MULTI_LABEL_SENTENCES, ONE_LOGIT_SENTENCES, LayerTrace, PredictionTrace
+from surefit.trace import (
+    LAYER_SENTENCES,
+    MULTI_LABEL_SENTENCES,
+    ONE_LOGIT_SENTENCES,
+    PADDING_SENTENCES,
+    LayerTrace,
+    PredictionTrace,
+)
 from surefit.types import MULTI_LABEL, SINGLE_LABEL, Encoding, Prediction
 
 # Padding shown behind the text's tokens, so that the mask has something to hide.
@@ -98,8 +105,8 @@ def _ids_and_mask(saved: SavedClassifier, encoding: Encoding) -> _Shown:
     pad = saved.tokenizer.pad_token_id
     pad_token = saved.tokenizer.tokens(np.array([pad], dtype=np.int32))[0]
     rows += [(length + position, pad_token, pad, 0, 0) for position in range(_PADDING_SHOWN)]
-    note = "The padding is shown as it would stand behind this text in a batch with a longer one; SureFit's own BERT skips it."
-    return ("position", "token", "input id", "text", "mask"), rows, note
+    note = f"The padding is {PADDING_SENTENCES[saved.classifier.skips_padding]}."
+    return ("position", "token", "input id", "token type", "mask"), rows, note
 
 
 def _encoder(states: list[Tensor], first_token: str) -> _Shown:

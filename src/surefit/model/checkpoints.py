@@ -144,17 +144,42 @@ def read_tokenizer(directory: Path, max_length: int) -> TextTokenizer:
         max_length: most tokens of a row.
 
     Raises:
-        ModelError: there is none, it is damaged, or it is no encoder's.
+        ModelError: there is none, it is damaged, it is no encoder's, or it and `config.json` disagree.
     """
     special_tokens = read_special_tokens(directory)
     if (directory / TOKENIZER).is_file():
-        return TextTokenizer.from_file(directory / TOKENIZER, max_length, special_tokens)
+        tokenizer = TextTokenizer.from_file(directory / TOKENIZER, max_length, special_tokens)
+    else:
+        tokenizer = _read_vocabulary(directory, max_length, special_tokens)
+    _require_agreement(tokenizer, directory / CONFIG)
+    return tokenizer
+
+
+def _read_vocabulary(directory: Path, max_length: int, special_tokens: Mapping[str, str]) -> TextTokenizer:
     has_vocabulary = (directory / "vocab.txt").is_file() or (directory / "vocab.json").is_file()
     if not has_vocabulary:
         raise ModelError(f"{directory} has no {TOKENIZER} and no vocabulary (vocab.txt, or vocab.json with merges.txt)")
     from surefit.model.stock import backend_from_vocabulary
 
-    return TextTokenizer(backend_from_vocabulary(directory), max_length, special_tokens)
+    return TextTokenizer(backend_from_vocabulary(directory), max_length, special_tokens, f"the vocabulary in {directory}")
+
+
+def _require_agreement(tokenizer: TextTokenizer, file: Path) -> None:
+    """Refuses a tokenizer that pads or counts the texts of a row otherwise than `config.json` says."""
+    config = read_object(file)
+    pad = config.get("pad_token_id")
+    if pad is not None and pad != tokenizer.pad_token_id:
+        raise ModelError(
+            f"{file} has pad_token_id {pad!r}, but the padding token {tokenizer.special_tokens['pad_token']} of the tokenizer "
+            f"has the id {tokenizer.pad_token_id}; the two do not belong together"
+        )
+    types = config.get("type_vocab_size")
+    types = types if isinstance(types, int) else 2  # as in BERT; families that tell no texts apart have no such value
+    if types > 1 and tokenizer.token_types > types:  # a model of one type is not told of any
+        raise ModelError(
+            f"the tokenizer does not belong to the model: its token types go up to {tokenizer.token_types - 1}, "
+            f"{file} has type_vocab_size {types}"
+        )
 
 
 def _read_file(path: Path) -> dict[str, Tensor]:

@@ -9,6 +9,10 @@ from typing import Any
 
 from surefit.errors import ModelError
 
+# Far more than any published encoder has, and few enough for their product to be computed with.
+_MOST = {"num_hidden_layers": 1000, "hidden_size": 2**16, "intermediate_size": 2**20}
+_MOST_ROWS = 2**24  # of an embedding matrix
+
 ACTIVATIONS = ("gelu", "gelu_new", "gelu_pytorch_tanh", "relu", "silu", "swish")
 
 
@@ -52,6 +56,9 @@ class BertConfig:
         sizes = ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")
         for name in (*sizes, "max_position_embeddings", "type_vocab_size"):
             _require(getattr(self, name) >= 1, f"{name} must be 1 or more, got {getattr(self, name)}")
+        require_possible_sizes(self)
+        for name in ("initializer_range", "layer_norm_eps"):
+            _require(0 <= getattr(self, name) <= 1, f"{name} must be from 0 to 1, got {getattr(self, name)}")
         for name in ("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout"):
             _require(0 <= (getattr(self, name) or 0) < 1, f"{name} must be from 0 to 1, got {getattr(self, name)}")
         divides = self.hidden_size % self.num_attention_heads == 0
@@ -85,6 +92,20 @@ class BertConfig:
     def head_dim(self) -> int:
         """Width of one attention head."""
         return self.hidden_size // self.num_attention_heads
+
+
+def require_possible_sizes(config: object) -> None:
+    """Refuses sizes that no encoder has, before a model of them fills the memory.
+
+    Args:
+        config: has the sizes as attributes with the names of BERT's; those it has not are passed over.
+
+    Raises:
+        ModelError: a size is out of reach.
+    """
+    for name in (*_MOST, "vocab_size", "max_position_embeddings", "type_vocab_size"):
+        size, most = getattr(config, name, None), _MOST.get(name, _MOST_ROWS)
+        _require(not isinstance(size, int) or size <= most, f"{name} is more than {most}, which no encoder has")
 
 
 def is_plain_bert(content: Mapping[str, Any]) -> bool:

@@ -18,6 +18,9 @@ from surefit.errors import UsageError
 # One step needs fewer than 64.
 os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")
 
+# What torch takes where nobody asks for a number of threads.
+_ALL_THREADS = torch.get_num_threads()
+
 # bf16 is taken when its products are at least this much faster: casts and rounding cost something.
 _WORTH_IT = 1.3
 
@@ -51,8 +54,7 @@ def choose_hardware(settings: MachineSettings) -> Hardware:
     """
     device = torch.device(_available_device() if settings.device == "auto" else settings.device)
     _require_device(device)
-    if settings.threads is not None:
-        torch.set_num_threads(settings.threads)
+    torch.set_num_threads(settings.threads or _ALL_THREADS)  # an earlier choice in this process may have changed it
     precision = settings.precision
     if precision == "auto":
         precision = "bf16" if bf16_speedup(device.type, torch.get_num_threads()) >= _WORTH_IT else "fp32"

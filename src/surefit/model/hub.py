@@ -18,7 +18,8 @@ def download(name: str) -> Path:
     reached, what is in the cache is taken.
 
     Args:
-        name: "model" or "organisation/model".
+        name: "model" or "organisation/model", with "@version" where a branch, tag or commit other
+            than "main" is wanted.
 
     Returns:
         the directory of the files; its name is the commit.
@@ -26,7 +27,9 @@ def download(name: str) -> Path:
     Raises:
         ModelError: there is no such model, it is not accessible, or the hub cannot be reached.
     """
-    checkpoint = _HubCheckpoint(name, "main", offline=not _is_reachable(name))
+    name, _, revision = name.partition("@")
+    revision = revision or "main"
+    checkpoint = _HubCheckpoint(name, revision, offline=not _is_reachable(name, revision))
     config = checkpoint.require(CONFIG)
     directory = config.parent
     # From here on the commit is named, so that all files are of one version.
@@ -84,7 +87,7 @@ class _HubCheckpoint:
         return path
 
 
-def _is_reachable(name: str) -> bool:
+def _is_reachable(name: str, revision: str) -> bool:
     """Asks the hub for a model once, without the minutes of retries that a download would make.
 
     Raises:
@@ -97,10 +100,11 @@ def _is_reachable(name: str) -> bool:
         HfHubHTTPError,
         HFValidationError,
         RepositoryNotFoundError,
+        RevisionNotFoundError,
     )
 
     try:
-        get_hf_file_metadata(hf_hub_url(name, CONFIG))
+        get_hf_file_metadata(hf_hub_url(name, CONFIG, revision=revision))
     except HFValidationError:
         raise ModelError(f"{name!r} is neither a directory nor a name that the Hugging Face hub allows") from None
     except GatedRepoError:
@@ -112,6 +116,8 @@ def _is_reachable(name: str) -> bool:
             f"there is no directory {name!r} and no model of that name on the hub; check the name "
             "(a private model needs `hf auth login`)"
         ) from None
+    except RevisionNotFoundError:
+        raise ModelError(f"the model {name!r} on the hub has no version {revision!r}; leave it out for the newest") from None
     except EntryNotFoundError:
         raise ModelError(f"the model {name!r} on the hub has no config.json") from None
     except HfHubHTTPError as error:

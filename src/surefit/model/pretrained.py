@@ -88,7 +88,7 @@ def load_pretrained(name: str, schema: LabelSchema, settings: ModelSettings, see
 
 
 def saved_directory(name: str) -> Path | None:
-    """The directory of a model that SureFit saved; None for any other model.
+    """The directory of a model on this machine that SureFit saved; None for any other model.
 
     Args:
         name: as for `load_pretrained`.
@@ -96,7 +96,7 @@ def saved_directory(name: str) -> Path | None:
     Raises:
         ModelError: there is no such model.
     """
-    directory, _ = _locate(name)
+    directory = model_directory(Path(name).expanduser())
     return directory if is_saved(directory) else None
 
 
@@ -132,7 +132,7 @@ def _locate(name: str) -> tuple[Path, str]:
     if "/" not in name and difflib.get_close_matches(name, [EMBEDDED], cutoff=0.8):
         raise ModelError(f"there is no directory {name!r} and no such model; did you mean --model {EMBEDDED}?")
     directory = download(name)
-    return directory, f"{name}@{directory.name}"
+    return directory, f"{name.partition('@')[0]}@{directory.name}"
 
 
 def _locate_embedded() -> tuple[Path, str]:
@@ -186,6 +186,8 @@ def _fill_encoder(classifier: SequenceClassifier, directory: Path) -> tuple[str,
     expected = classifier.network.state_dict()
     found = read_tensors(directory)
     names = encoder_names(found, classifier.encoder_prefix)
+    spread = classifier.config.get("initializer_range")
+    initializer_range = float(spread) if isinstance(spread, int | float) else 0.02
     filled: dict[str, Tensor] = {}
     new = []
     for name, tensor in expected.items():
@@ -194,7 +196,7 @@ def _fill_encoder(classifier: SequenceClassifier, directory: Path) -> tuple[str,
             filled[name] = fitting_copy(names[plain], found[names[plain]], tensor, file)
         elif plain == name or plain.startswith("pooler."):
             new.append(name)
-            filled[name] = _new_weight(tensor, float(classifier.config.get("initializer_range", 0.02)))
+            filled[name] = _new_weight(tensor, initializer_range)
         else:
             raise ModelError(f"{file} lacks the tensor {plain!r}; it does not fit {CONFIG}, or holds no encoder")
     classifier.network.load_state_dict(filled, assign=True)

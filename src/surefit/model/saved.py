@@ -7,7 +7,9 @@ head, and text normalisation is part of `tokenizer.json`.
 
 from __future__ import annotations
 
+import hashlib
 import json
+import math
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -40,6 +42,7 @@ from surefit.types import DecisionRule, LabelSchema
 FACTS = "surefit.json"
 # Together these decide what the model answers, so none may be of another model.
 _HASHED = (WEIGHTS, CONFIG, TOKENIZER, TOKENIZER_CONFIG)
+_CONTENT_HASH = "content_sha256"
 
 # What a checkpoint's config.json says of itself and no longer holds for the classifier.
 _OUTDATED = (
@@ -124,7 +127,8 @@ def save_classifier(
             "base_model": base_model,
             "sha256": {file: sha256_of(temporary / file) for file in _HASHED},
         }
-        write_json(temporary / FACTS, dict(facts or {}) | own)
+        content = json.loads(json.dumps({"schema_version": SCHEMA_VERSION} | dict(facts or {}) | own))  # as it is read again
+        write_json(temporary / FACTS, content | {_CONTENT_HASH: content_hash(content)})
         shutil.copymode(temporary / CONFIG, temporary / WEIGHTS)  # safetensors makes files that only their owner reads
 
 
@@ -150,6 +154,8 @@ def load_classifier(path: Path) -> SavedClassifier:
     if not 1 <= max_length <= (classifier.max_tokens or max_length):
         raise ModelError(f"{directory / FACTS} has max_length {max_length}, which the model cannot read; it is damaged")
     tokenizer = read_tokenizer(directory, max_length)
+    if max_length <= tokenizer.special_tokens_added(pairs="text_pair" in _columns_in(facts)):
+        raise ModelError(f"{directory / FACTS} has max_length {max_length}, which leaves no room for text; it is damaged")
     tokenizer.require_fit(classifier.vocabulary_rows)
     return SavedClassifier(classifier.eval(), tokenizer, rule, temperature, head, facts)
 
@@ -175,6 +181,12 @@ def read_trained_columns(directory: Path) -> dict[str, str]:
 def _columns_in(facts: Mapping[str, Any]) -> dict[str, str]:
     columns = facts.get("columns")
     return {str(role): str(name) for role, name in columns.items()} if isinstance(columns, dict) else {}
+
+
+def content_hash(facts: Mapping[str, Any]) -> str:
+    """SHA-256 of the content of `surefit.json`, leaving out the entry that holds it."""
+    content = {name: value for name, value in facts.items() if name != _CONTENT_HASH}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def is_saved(directory: Path) -> bool:
@@ -254,8 +266,11 @@ def _read_facts(directory: Path, asked: Path) -> dict[str, Any]:
             )
         raise ModelError(f"{directory} holds no saved model ({FACTS} is missing)")
     facts = read_object(path)
-    if facts.get("schema_version") != SCHEMA_VERSION:
-        raise ModelError(f"{path} has schema_version {facts.get('schema_version')!r}, this SureFit reads {SCHEMA_VERSION}")
+    version = facts.get("schema_version")
+    if isinstance(version, bool) or version != SCHEMA_VERSION:
+        raise ModelError(f"{path} has schema_version {version!r}, this SureFit reads {SCHEMA_VERSION}")
+    if facts.get(_CONTENT_HASH) != content_hash(facts):
+        raise ModelError(f"{path} is damaged or was changed after it was saved: its {_CONTENT_HASH} is of another content")
     return facts
 
 
@@ -273,10 +288,14 @@ def _read_decision(facts: Mapping[str, Any], schema: LabelSchema, path: Path) ->
     """Temperature, rule for calibrated logits, head and maximum length."""
     try:
         decision = facts["decision"]
-        temperature, thresholds, max_length = float(decision["temperature"]), decision["thresholds"], int(facts["max_length"])
-        fitted = DecisionRule(temperature, None if thresholds is None else tuple(map(float, thresholds)))
+        temperature, thresholds, max_length = _number(decision["temperature"]), decision["thresholds"], facts["max_length"]
+        fitted = DecisionRule(temperature, None if thresholds is None else tuple(_number(value) for value in list(thresholds)))
+        if isinstance(max_length, bool) or not isinstance(max_length, int):
+            raise ValueError(f"max_length, which must be a whole number, got {max_length!r}")
+        if facts["head"] not in ("softmax", "sigmoid"):
+            raise ValueError(f"head, which must be softmax or sigmoid, got {facts['head']!r}")
         head = choose_head(schema, facts["head"])
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:  # OverflowError: a number of hundreds of digits
         raise ModelError(f"{path} is damaged: {type(error).__name__} at {error}") from None
     except UsageError:
         raise ModelError(f"{path} and config.json disagree about the head; they do not belong together") from None
@@ -284,6 +303,17 @@ def _read_decision(facts: Mapping[str, Any], schema: LabelSchema, path: Path) ->
     if facts.get("problem_type") != schema.problem_type or not thresholds_fit:
         raise ModelError(f"{path} and config.json disagree about the classes; they do not belong together")
     return temperature, DecisionRule(1.0, fitted.thresholds), head, max_length
+
+
+def _number(value: object) -> float:
+    """A finite number as JSON has it.
+
+    Raises:
+        ValueError, OverflowError: it is none.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError(f"a value that must be a finite number, got {value!r}")
+    return float(value)
 
 
 def _require_unchanged(directory: Path, facts: Mapping[str, Any]) -> None:

@@ -11,14 +11,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tokenizers
 import torch
 from torch import Tensor, nn
 
 from surefit.errors import ModelError
 from surefit.model.classifier import SequenceClassifier
+from surefit.model.configuration import require_possible_sizes
 from surefit.model.heads import Head, logit_count, present_logits
-from surefit.types import LabelSchema, PackedBatch
+from surefit.types import Encoding, LabelSchema, PackedBatch
+
+# Tokens of the longest row that is tried out: attention takes memory with the square of them.
+_LONGEST_TRIAL = 1024
 
 
 class StockClassifier(SequenceClassifier):
@@ -42,6 +47,7 @@ class StockClassifier(SequenceClassifier):
             raise ModelError(f"config.json: {config.get('model_type')} models cannot leave padding out of account")
         self._takes_types = _takes_token_types(self.model)
         self._pad_token_id: int = self.model.config.pad_token_id or 0
+        self._try_out()
 
     def forward(self, batch: PackedBatch) -> Tensor:
         """Logits of each row, shape (rows, classes), float32."""
@@ -53,6 +59,32 @@ class StockClassifier(SequenceClassifier):
         is_token = inputs["attention_mask"].bool()
         states = self.model(**inputs, output_hidden_states=True).hidden_states
         return [state[is_token] for state in states]
+
+    def _try_out(self) -> None:
+        """Runs a short and a long row, since some families need rows of certain lengths, or a GPU.
+
+        Raises:
+            ModelError: it fails at one of them.
+        """
+        token = 1 if self._pad_token_id == 0 else 0
+        longest = _LONGEST_TRIAL if self.max_tokens is None else min(self.max_tokens, _LONGEST_TRIAL)
+        if longest < 1:
+            raise ModelError("config.json: max_position_embeddings leaves no position for a token")
+        self.eval()
+        try:
+            with _quiet_transformers(), torch.no_grad():  # tensors kept for later must not be inference tensors
+                for length in (min(3, longest), longest):
+                    ids = np.full(length, token, dtype=np.int32)
+                    row = Encoding(ids, np.zeros_like(ids), truncated_tokens=0)
+                    logits = self(PackedBatch.from_encodings([row], np.arange(1)))
+                    if logits.shape != (1, len(self.schema)):
+                        raise ValueError(f"a row of {length} tokens gives logits of shape {list(logits.shape)}")
+        except Exception as error:  # whatever foreign code raises
+            family = self.config.get("model_type")
+            raise ModelError(
+                f"config.json: a {family} model cannot be run by its Hugging Face class here: {_in_one_line(error)}"
+            ) from None
+        self.train()
 
     def _inputs(self, batch: PackedBatch) -> dict[str, Tensor]:
         padded = batch.to_padded(self._pad_token_id)
@@ -96,19 +128,21 @@ class StockClassifier(SequenceClassifier):
 
     @property
     def vocabulary_rows(self) -> int:
-        return int(self.model.get_input_embeddings().num_embeddings)
+        return len(self.model.get_input_embeddings().weight)  # not every family has torch's own Embedding
 
     @property
     def max_tokens(self) -> int | None:
-        tables = [
+        tables: list[Any] = [
             module
             for name, module in self.model.named_modules()
-            if name.endswith("position_embeddings") and isinstance(module, nn.Embedding)
+            if name.endswith("position_embeddings") and hasattr(module, "padding_idx")  # not every one is torch's Embedding
         ]
-        if tables:  # RoBERTa and its kin number positions from behind the padding index
-            return min(table.num_embeddings - (0 if table.padding_idx is None else table.padding_idx + 1) for table in tables)
+        # RoBERTa and its kin number positions from behind the padding index; others keep rows that they never use.
+        limits = [len(table.weight) - (0 if table.padding_idx is None else table.padding_idx + 1) for table in tables]
         limit = getattr(self.model.config, "max_position_embeddings", None)
-        return limit if isinstance(limit, int) and limit > 0 else None
+        if isinstance(limit, int) and limit > 0:
+            limits.append(limit)
+        return min(limits, default=None)
 
     @property
     def input_names(self) -> tuple[str, ...]:
@@ -144,8 +178,11 @@ def _build(config: Mapping[str, Any], outputs: int) -> Any:
         content = {key: value for key, value in config.items() if key not in ("model_type", "id2label", "label2id", "auto_map")}
         try:
             stock_config = AutoConfig.for_model(model_type, **content | labels)
+            require_possible_sizes(stock_config)
             # Attention written out is faster backwards on CPUs than the fused kernel.
             return stock_class.from_config(stock_config, dtype=torch.float32, attn_implementation="eager")
+        except ModelError:
+            raise
         except Exception as error:  # whatever foreign values lead to
             raise ModelError(f"config.json makes no {model_type} model: {_in_one_line(error)}") from None
 

@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from surefit.artifacts import require_other_file, write_csv
 from surefit.config import ReadSettings
 from surefit.data.audit import Audit, Source, audit
 from surefit.data.clean import clean
 from surefit.data.duplicates import exact_groups, find_duplicates
 from surefit.data.read import read
+from surefit.runs.directory import require_writable
+from surefit.runs.rejected import write_rejected
 
 
 def audit_file(data: Path, options: Mapping[str, Any], rejected: Path | None) -> Audit:
@@ -26,11 +27,10 @@ def audit_file(data: Path, options: Mapping[str, Any], rejected: Path | None) ->
         DataError: the file cannot be read, or no row of it can be used.
     """
     if rejected is not None:
-        require_other_file(rejected, data)
+        require_writable(rejected, data)
     reading = read(data, ReadSettings(**options))
     if rejected is not None:
-        rows = ((item.record, item.line, item.id, item.reason) for item in reading.rejected)
-        write_csv(rejected, ("record", "line", "id", "reason"), rows)
+        write_rejected(rejected, reading.rejected)
     cleaned = clean(reading.examples)
     groups = exact_groups(cleaned.examples.texts, cleaned.examples.text_pairs)
     assert reading.examples.labels is not None  # rows read as labelled are

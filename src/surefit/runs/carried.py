@@ -7,26 +7,26 @@ from typing import Any
 
 import numpy as np
 
+from surefit.model.pretrained import Pretrained
 from surefit.runs.results import Judged
 from surefit.runs.rows import PreparedRows
 from surefit.runs.tokens import EncodedRows
-from surefit.text.packing import lengths_of, pack
-from surefit.text.tokenizer import TextTokenizer
-from surefit.types import Int64Array
+from surefit.text.packing import lengths_of
+from surefit.trace import PADDING_SENTENCES
 
-# How much longer its neighbour in the shown batch is, so that some padding can be seen.
-_PADDING_SHOWN = 4
+# Padding shown behind the example's tokens, so that the mask has something to hide.
+_PADDING_SHOWN = 2
 
 
 def carried_example(
-    rows: PreparedRows, encoded: EncodedRows, tokenizer: TextTokenizer, logits: Any, judged: Judged
+    rows: PreparedRows, encoded: EncodedRows, pretrained: Pretrained, logits: Any, judged: Judged
 ) -> dict[str, Mapping[str, Any]]:
     """What each stage made of one test row of ordinary length: stage name -> name -> value.
 
     Args:
         rows: the rows before tokenisation.
         encoded: their encodings.
-        tokenizer: turns ids back into tokens.
+        pretrained: its tokenizer turns ids back into tokens.
         logits: of the test rows, shape (n, classes).
         judged: the answers to the test rows.
     """
@@ -40,8 +40,8 @@ def carried_example(
     assert raw.labels is not None  # rows to train on are labelled
     schema = rows.schema
     encoding = encodings[row]
-    companion = _companion(lengths, row)
-    padded = pack(encodings, np.array([row, companion])).to_padded(tokenizer.pad_token_id)
+    tokenizer = pretrained.tokenizer
+    padded = np.append(encoding.input_ids, np.full(_PADDING_SHOWN, tokenizer.pad_token_id, dtype=np.int32))
     decided = int(judged.predicted[row])
     return {
         "read": _text_fields(raw, raw_row) | {"label": raw.labels[raw_row].as_py()[0], "line": int(raw.lines[raw_row])},
@@ -51,9 +51,10 @@ def carried_example(
         "split": {"split": "test"},
         "tokenise": {"tokens": tokenizer.tokens(encoding.input_ids), "tokens cut off": encoding.truncated_tokens},
         "pack": {
-            "tokens, padded": tokenizer.tokens(padded.input_ids[0].astype(np.int32)),
-            "input_ids": padded.input_ids[0].tolist(),
-            "attention_mask": padded.attention_mask[0].tolist(),
+            "tokens, padded": tokenizer.tokens(padded),
+            "input_ids": padded.tolist(),
+            "attention_mask": [1] * len(encoding) + [0] * _PADDING_SHOWN,
+            "the padding": PADDING_SENTENCES[pretrained.classifier.skips_padding],
         },
         "train": {"logits": [round(float(logit), 4) for logit in logits[row]][:10]},
         "evaluate": {
@@ -69,9 +70,3 @@ def _text_fields(examples: Any, row: int) -> dict[str, str]:
     if examples.text_pairs is not None:
         fields["text_pair"] = examples.text_pairs[row].as_py()
     return fields
-
-
-def _companion(lengths: Int64Array, row: int) -> int:
-    """The shortest other row that is some tokens longer, else the longest."""
-    longer = np.flatnonzero(lengths >= lengths[row] + _PADDING_SHOWN)
-    return int(longer[np.argmin(lengths[longer])]) if len(longer) else int(np.argmax(lengths))

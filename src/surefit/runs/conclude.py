@@ -53,9 +53,9 @@ def conclude(job: Job, state: TrainingState, recorder: PipelineRecorder, progres
     progress.begin("baselines", 0)
     baselines = compare_with_baselines(rows.splits, judged["test"].predicted, rows.schema, settings.seed)
     progress.end()
-    _record_evaluation(judged["test"], recorder, time.perf_counter() - start)
+    _record_evaluation(judged["test"], judged["validation"].result.n, recorder, time.perf_counter() - start)
     trace = RunTrace(
-        recorder.finish(carried_example(rows, encoded, job.pretrained.tokenizer, logits["test"], judged["test"])),
+        recorder.finish(carried_example(rows, encoded, job.pretrained, logits["test"], judged["test"])),
         TrainingTrace(
             epochs=tuple(state.epochs),
             best_epoch=best_epoch(state.epochs),
@@ -80,14 +80,21 @@ def conclude(job: Job, state: TrainingState, recorder: PipelineRecorder, progres
     return Conclusion(judged["test"], metrics, trace)
 
 
-def _record_evaluation(judged: Judged, recorder: PipelineRecorder, seconds: float) -> None:
+def _record_evaluation(judged: Judged, validation_rows: int, recorder: PipelineRecorder, seconds: float) -> None:
     n = judged.result.n
-    notes = [f"accuracy {judged.result.accuracy:.2%}, macro F1 {judged.result.macro.f1:.4f} on {n:,} test rows"]
+    notes = (
+        f"in are the logits of the {n:,} test rows; the {validation_rows:,} validation rows chose the epoch",
+        f"accuracy {judged.result.accuracy:.2%}, macro F1 {judged.result.macro.f1:.4f} on {n:,} test rows",
+    )
     classes = tuple(judged.result.per_class)
     columns = ("id", "label", "prediction", *(f"probability_{name}" for name in classes))
     logits = tuple(f"logit of {name}" for name in classes)
-    recorder.add(StageTrace("evaluate", STAGE_SENTENCES["evaluate"], n, logits, n, columns, tuple(notes), seconds=seconds))
-    saved = ("model/ has weights, tokenizer and class names, predictions.csv the test rows",)
+    recorder.add(StageTrace("evaluate", STAGE_SENTENCES["evaluate"], n, logits, n, columns, notes, seconds=seconds))
+    saved = (
+        "model/ has weights, tokenizer, class names and decision rule",
+        f"predictions.csv has the answers to the {n:,} test rows, metrics.json the figures, trace.json this trace, "
+        "README.md a summary",
+    )
     recorder.add(StageTrace("save", STAGE_SENTENCES["save"], n, columns, n, columns, saved))
 
 

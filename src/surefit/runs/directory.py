@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from surefit.artifacts import RunDirectory, read_json
-from surefit.errors import RunError
+from surefit.artifacts import RunDirectory, read_json, require_other_file, require_room
+from surefit.errors import RunError, UsageError
 
 # What a settings.json of SureFit's always has, and those of other programs hardly.
 _MARKS = {"schema_version", "settings", "base_model", "data", "versions", "machine"}
@@ -32,12 +32,59 @@ def check_run(run: RunDirectory, *, resume: bool, overwrite: bool) -> None:
         raise RunError("--resume and --overwrite exclude each other")
     if run.path.exists() and not run.path.is_dir():
         raise RunError(f"{run.path} is a file; name a directory with --run")
+    require_room(run.path)
     if not run.path.exists() or not any(run.path.iterdir()):
         return
-    if not (run.settings.is_file() and read_json(run.settings).keys() >= _MARKS):
+    if not _is_run(run):
         raise RunError(f"{run.path} exists and is not a run of SureFit; name another directory with --run")
     if not resume and not overwrite:
         raise RunError(f"{run.path} exists; go on with --resume, replace it with --overwrite, or name another with --run")
+
+
+def require_run(path: Path) -> None:
+    """Refuses a path that can be no run, since it is nothing or a file.
+
+    Raises:
+        RunError: it is no directory.
+    """
+    if not path.is_dir():
+        what = "is a file" if path.exists() else "is not there"
+        raise RunError(f"{path} {what}; give a run directory such as surefit train makes")
+
+
+def require_writable(path: Path, read: Path | None = None) -> None:
+    """Refuses a file that cannot or must not be written, before any work is done.
+
+    Args:
+        path: the file to write.
+        read: the file that is read, if any.
+
+    Raises:
+        UsageError: it is the file that is read, or a directory, or lies where no directory can be.
+        RunError: it belongs to a run.
+    """
+    if read is not None:
+        require_other_file(path, read)
+    if path.is_dir():
+        raise UsageError(f"{path} is a directory; name a file")
+    require_room(path.parent)
+    require_no_run_file(path)
+
+
+def require_no_run_file(path: Path) -> None:
+    """Refuses to write over a file of a run, or into its model or checkpoints.
+
+    Args:
+        path: the file that is asked for, there or not.
+
+    Raises:
+        RunError: it belongs to a run.
+    """
+    real = Path(os.path.realpath(path))
+    for parent in real.parents:
+        run = RunDirectory(parent)
+        if any(real.is_relative_to(entry) for entry in run.entries) and _is_run(run, damaged=False):
+            raise RunError(f"{path} is a file of the run {parent}; name another to write to")
 
 
 def require_other_model(run: RunDirectory, model: str) -> None:
@@ -89,3 +136,18 @@ def claim_run(run: RunDirectory, *, overwrite: bool) -> None:
             else:
                 entry.unlink(missing_ok=True)
     run.path.mkdir(parents=True, exist_ok=True)
+
+
+def _is_run(run: RunDirectory, *, damaged: bool | None = None) -> bool:
+    """Whether a directory is marked as a run.
+
+    Args:
+        run: the directory.
+        damaged: the answer where its mark cannot be read, which is an error when not given.
+    """
+    try:
+        return run.settings.is_file() and read_json(run.settings).keys() >= _MARKS
+    except RunError:
+        if damaged is None:
+            raise
+        return damaged

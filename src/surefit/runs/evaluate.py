@@ -14,12 +14,19 @@ from surefit.data.trained import read_as_trained
 from surefit.evaluation.metrics import evaluate
 from surefit.inference.classifier import load
 from surefit.progress import Progress
+from surefit.runs.directory import require_run, require_writable
 from surefit.runs.predict import reading_notes
-from surefit.runs.seen import read_seen
+from surefit.runs.rejected import write_rejected
+from surefit.runs.seen import read_seen, unknown_account
 
 
 def evaluate_file(
-    run: Path, data: Path, options: Mapping[str, Any], machine: Mapping[str, Any], progress: Progress
+    run: Path,
+    data: Path,
+    options: Mapping[str, Any],
+    machine: Mapping[str, Any],
+    progress: Progress,
+    rejected: Path | None = None,
 ) -> dict[str, Any]:
     """Classifies the labelled rows of a file and compares with their labels.
 
@@ -29,17 +36,23 @@ def evaluate_file(
         options: how to read it, as flat settings.
         machine: device, threads and precision where they were asked for.
         progress: told how many rows are done.
+        rejected: where to write the rejected records, if anywhere.
 
     Returns:
-        {"file", "records", "rejected", "leaks", "result"}, the result as in `metrics.json`; leaks
-        {"exact": rows whose text the model was trained or its best epoch chosen on}, None where
-        that is not known.
+        {"file", "records", "rejected", "rejected_by_reason", "leaks", "result"}, the result as in
+        `metrics.json`; leaks {"exact": rows whose text the model was trained or its best epoch
+        chosen on}, None where that is not known.
 
     Raises:
         DataError: the file cannot be read, or has a class that the model does not know.
     """
+    if rejected is not None:
+        require_writable(rejected, data)
+    require_run(run)
     classifier = load(run, **machine)
     reading = read_as_trained(data, ReadSettings(**options), classifier.columns, labelled=True)
+    if rejected is not None:
+        write_rejected(rejected, reading.rejected)
     targets = encode_labels(reading.examples, classifier.schema, data.name)
     for note in reading_notes(reading, classifier.columns):
         progress.note(note)
@@ -48,6 +61,8 @@ def evaluate_file(
     leaks = learned_from if learned_from or seen.complete else None
     if leaks:
         progress.note(f"WARNING: {leaks:,} of {len(targets):,} rows repeat a text that the model has learned from")
+    if leaks is None:
+        progress.note(unknown_account(run))
     progress.begin("evaluate", len(reading.examples))
     predictions = classifier.predict_records(reading, progress)
     progress.end()
@@ -60,6 +75,7 @@ def evaluate_file(
         "file": data.name,
         "records": reading.records,
         "rejected": len(reading.rejected),
+        "rejected_by_reason": reading.rejected_by_reason(),
         "leaks": {"exact": leaks},
         "result": result.to_dict(),
     }

@@ -63,6 +63,7 @@ def fine_tune(job: Job, directory: RunDirectory, recorder: PipelineRecorder, pro
     tokens = sum(len(encoding) for encoding in encoded.splits["train"])
     weights = sum(parameter.numel() for parameter in classifier.parameters())
     notes = (
+        f"in are the {tokens:,} tokens of the {len(training_rows):,} training rows; out are the logits of each of these rows",
         f"{state.step:,} steps in {len(state.epochs)} of at most {settings.training.epochs} epochs; "
         f"epoch {best_epoch(state.epochs)} is kept",
         f"{weights:,} weights of {job.pretrained.source}, {len(job.pretrained.new_parameters)} tensors of them new",

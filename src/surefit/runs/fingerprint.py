@@ -13,6 +13,7 @@ import torch
 
 from surefit.artifacts import sha256_of
 from surefit.model.hardware import Hardware
+from surefit.model.pretrained import Pretrained
 from surefit.runs.rows import PreparedRows, Sources, source_name
 
 _PACKAGES = ("surefit", "torch", "transformers", "tokenizers", "safetensors", "numpy", "pyarrow", "scikit-learn")
@@ -32,6 +33,25 @@ def data_fingerprint(sources: Sources, rows: PreparedRows) -> dict[str, dict[str
                 digest.update(repr(None if column is None else column.to_pylist()).encode())
             prints[name] = {"name": source_name(source), "rows": len(rows.raw[name]), "sha256": digest.hexdigest()}
     return prints
+
+
+def weights_fingerprint(pretrained: Pretrained) -> str:
+    """SHA-256 of the weights that a run starts from, those apart that the seed decides."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(pretrained.classifier.network.state_dict().items()):
+        if name not in pretrained.new_parameters:
+            digest.update(name.encode())
+            digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
+def split_fingerprint(rows: PreparedRows) -> str:
+    """SHA-256 of which record of which source is in which split."""
+    digest = hashlib.sha256()
+    for name, part in rows.splits.items():
+        digest.update(name.encode())
+        digest.update(part.examples.records.tobytes())
+    return digest.hexdigest()
 
 
 def versions() -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,10 +21,12 @@ def _lines(run: RunDirectory, settings: Mapping[str, Any], metrics: Mapping[str,
     classes = test["per_class"]
     data = settings["data"]["train"]
     machine = settings["machine"]
+    pairs = "text_pair" in settings["columns"]
+    row = "pair of texts" if pairs else "text"
     return [
         "# Text classifier, fine-tuned with SureFit",
         "",
-        f"Sorts a text into one of {len(classes)} classes. Fine-tuned from {_cell(settings['base_model'])}.",
+        f"Sorts a {row} into one of {len(classes)} classes. Fine-tuned from {_cell(settings['base_model'])}.",
         "",
         "## How good it is",
         "",
@@ -51,7 +54,7 @@ def _lines(run: RunDirectory, settings: Mapping[str, Any], metrics: Mapping[str,
         "## How to use it",
         "",
         "```",
-        f'surefit predict {run.path.resolve().name} "a text"',
+        f'surefit predict {shlex.quote(str(run.path))} "a text"' + (' --text-pair "its second text"' if pairs else ""),
         "```",
         "",
         '`model/` loads in `transformers.pipeline("text-classification")` too.',

@@ -12,16 +12,25 @@ from typing import IO, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from surefit.artifacts import atomic_writer, require_other_file, write_csv_rows
+from surefit.artifacts import atomic_writer, write_csv_rows
 from surefit.config import ReadSettings
 from surefit.data.collect import ReadResult
 from surefit.data.trained import read_as_trained
 from surefit.errors import UsageError
 from surefit.inference.classifier import load
 from surefit.progress import Progress
+from surefit.runs.directory import require_run, require_writable
 from surefit.types import Prediction
 
-_COLUMNS = ("id", "text", "label", "probability", "truncated", "reason")
+_KINDS = {
+    "id": pa.string(),
+    "text": pa.string(),
+    "text_pair": pa.string(),
+    "label": pa.string(),
+    "probability": pa.float64(),
+    "truncated": pa.bool_(),
+    "reason": pa.string(),
+}
 _OUTPUTS = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
 
 
@@ -32,24 +41,33 @@ class PredictedRows:
     Attributes:
         ids: id of each record.
         texts: the text as given; empty where the record has none.
+        text_pairs: the second text likewise, None where rows are single texts.
         predictions: one a record.
         classes: class names in the order of the scores.
     """
 
     ids: tuple[str, ...]
     texts: tuple[str, ...]
+    text_pairs: tuple[str, ...] | None
     predictions: tuple[Prediction, ...]
     classes: tuple[str, ...]
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of a table: id, text, text_pair where rows are pairs, label, probability, truncated, reason."""
+        return tuple(name for name in _KINDS if name != "text_pair" or self.text_pairs is not None)
+
     def cells(self) -> Iterator[tuple[object, ...]]:
-        """The rows of a table with the columns id, text, label, probability, truncated, reason."""
-        for row_id, text, said in zip(self.ids, self.texts, self.predictions, strict=True):
-            yield row_id, text, said.label, said.score, said.truncated, said.reason
+        """The rows of a table with these columns."""
+        given = [column for column in (self.ids, self.texts, self.text_pairs) if column is not None]
+        for texts, said in zip(zip(*given, strict=True), self.predictions, strict=True):
+            yield *texts, said.label, said.score, said.truncated, said.reason
 
     def to_dicts(self) -> list[dict[str, Any]]:
         """One dictionary a row, with the probability of each class."""
         return [
-            dict(zip(_COLUMNS, cells, strict=True)) | {"scores": dict(zip(self.classes, said.scores, strict=bool(said.scores)))}
+            dict(zip(self.columns, cells, strict=True))
+            | {"scores": dict(zip(self.classes, said.scores, strict=bool(said.scores)))}
             for cells, said in zip(self.cells(), self.predictions, strict=True)
         ]
 
@@ -63,10 +81,13 @@ def predict_texts(run: Path, texts: Sequence[str], text_pair: str | None, machin
         text_pair: the second text where `texts` is the first of a pair.
         machine: device, threads and precision where they were asked for.
     """
+    require_run(run)
     classifier = load(run, **machine)
-    predictions = classifier.predict(list(texts), None if text_pair is None else [text_pair])
+    pairs = None if text_pair is None else [text_pair]
+    predictions = classifier.predict(list(texts), pairs)
     ids = tuple(str(number) for number in range(1, len(texts) + 1))
-    return PredictedRows(ids, tuple(map(_writable, texts)), tuple(predictions), classifier.classes)
+    shown_pairs = None if pairs is None else tuple(map(_writable, pairs))
+    return PredictedRows(ids, tuple(map(_writable, texts)), shown_pairs, tuple(predictions), classifier.classes)
 
 
 def predict_file(
@@ -84,6 +105,7 @@ def predict_file(
     Raises:
         DataError: the file cannot be read, or its text column is not certain.
     """
+    require_run(run)
     classifier = load(run, **machine)
     reading = read_as_trained(path, ReadSettings(**options), classifier.columns, labelled=False)
     for note in reading_notes(reading, classifier.columns):
@@ -91,16 +113,21 @@ def predict_file(
     progress.begin("predict", reading.records)
     predictions = classifier.predict_records(reading, progress)
     progress.end()
-    ids = {rejected.record: rejected.id for rejected in reading.rejected}
-    ids |= dict(zip(reading.examples.records.tolist(), reading.examples.ids.to_pylist(), strict=True))
-    texts = dict(zip(reading.examples.records.tolist(), reading.examples.texts.to_pylist(), strict=True))
-    records = range(1, reading.records + 1)
+    examples = reading.examples
+    pairs = None if examples.text_pairs is None else _by_record(reading, examples.text_pairs)
     return PredictedRows(
-        tuple(ids[record] for record in records),
-        tuple(_writable(texts.get(record, "")) for record in records),
+        _by_record(reading, examples.ids, {rejected.record: rejected.id for rejected in reading.rejected}),
+        _by_record(reading, examples.texts),
+        pairs,
         tuple(predictions),
         classifier.classes,
     )
+
+
+def _by_record(reading: ReadResult, column: pa.Array, others: Mapping[int, str] | None = None) -> tuple[str, ...]:
+    """A column of the used rows with a place for each record; those not used have the text in `others` or none."""
+    cells = dict(others or {}) | dict(zip(reading.examples.records.tolist(), column.to_pylist(), strict=True))
+    return tuple(_writable(cells.get(record, "")) for record in range(1, reading.records + 1))
 
 
 def reading_notes(reading: ReadResult, trained: Mapping[str, str]) -> list[str]:
@@ -133,10 +160,10 @@ def write_predictions(path: Path | None, predicted: PredictedRows) -> None:
     ending = path.suffix.lower()
     if ending == ".parquet":
         with atomic_writer(path, binary=True) as file:
-            columns = list(zip(*predicted.cells(), strict=True)) or [()] * len(_COLUMNS)
-            kinds = (pa.string(), pa.string(), pa.string(), pa.float64(), pa.bool_(), pa.string())
-            arrays = [pa.array(column, kind) for column, kind in zip(columns, kinds, strict=True)]
-            pq.write_table(pa.table(dict(zip(_COLUMNS, arrays, strict=True))), file)
+            names = predicted.columns
+            columns = list(zip(*predicted.cells(), strict=True)) or [()] * len(names)
+            arrays = {name: pa.array(column, _KINDS[name]) for name, column in zip(names, columns, strict=True)}
+            pq.write_table(pa.table(arrays), file)
         return
     with atomic_writer(path) as file:
         if ending in (".csv", ".tsv"):
@@ -154,16 +181,14 @@ def check_output(path: Path, read: Path | None = None) -> None:
 
     Raises:
         UsageError: no format has that ending, it is a directory, or it is the file that is read.
+        RunError: it is a file of a run.
     """
-    if read is not None:
-        require_other_file(path, read)
-    if path.is_dir():
-        raise UsageError(f"--output {path} is a directory; name a file")
+    require_writable(path, read)
     if path.suffix.lower() not in _OUTPUTS:
         raise UsageError(f"--output {path.name}: its name must end in one of {', '.join(_OUTPUTS)}")
 
 
 def _write_delimited(file: IO[str], predicted: PredictedRows, delimiter: str) -> None:
-    write_csv_rows(file, [_COLUMNS], delimiter)
+    write_csv_rows(file, [predicted.columns], delimiter)
     rows = ([str(cell).lower() if isinstance(cell, bool) else cell for cell in row] for row in predicted.cells())
     write_csv_rows(file, rows, delimiter)

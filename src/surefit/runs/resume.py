@@ -42,6 +42,18 @@ def resumed_machine(run: RunDirectory, settings: MachineSettings) -> MachineSett
     return dataclasses.replace(settings, **{name: chosen[name] for name in ("threads", "precision") if name in chosen})
 
 
+def resumed_model(run: RunDirectory) -> str:
+    """The pretrained model that the run began with, with its version where it came from the hub.
+
+    Raises:
+        RunError: `settings.json` is damaged.
+    """
+    found = read_json(run.settings).get("base_model")
+    if not isinstance(found, str) or not found:
+        raise RunError(f"{run.settings} has no 'base_model'; it is damaged: start a new run with --run")
+    return found
+
+
 def require_same_run(run: RunDirectory, facts: Mapping[str, Any], progress: Progress) -> None:
     """Makes sure that a resumed run goes on with what it began with.
 
@@ -58,8 +70,15 @@ def require_same_run(run: RunDirectory, facts: Mapping[str, Any], progress: Prog
         raise RunError(f"the run {run.path} was begun with other --validation and --test files; resume with the same ones")
     if stored.get("data") != facts["data"]:
         raise RunError(f"the data have changed since the run {run.path} began; start a new run with --run")
-    if stored.get("base_model") != facts["base_model"]:
-        raise RunError(f"the model {facts['base_model']} is not the one that the run {run.path} began with")
+    if any(stored.get(name) != facts[name] for name in ("base_model", "base_weights_sha256")):
+        raise RunError(
+            f"the model {facts['base_model']} is not the one that the run {run.path} began with; start a new run with --run"
+        )
+    if stored.get("split_sha256") != facts["split_sha256"]:
+        raise RunError(
+            f"the rows would be split otherwise than when the run {run.path} began, since what the run that it trains on "
+            "from has seen is no longer known or has changed; start a new run with --run"
+        )
     changed = [key for name in ("versions", "machine") for key, value in facts[name].items() if stored[name].get(key) != value]
     if changed:
         progress.note(f"resuming will not be exact: {', '.join(changed)} changed since the run began")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -78,7 +79,7 @@ class PreparedRows:
         splits: train, validation and test.
         reading: what was read from the training data.
         raw: the training data's rows and those of given files as read, by the split's source.
-        rejected: rows of all sources not used, with the name of their source.
+        rejected: rows of all sources not used, with the split that their source is for and its name.
         left_out: those of the training data.
         duplicates: of the training data.
         audited: cleaned rows of the training data, all splits.
@@ -94,7 +95,7 @@ class PreparedRows:
     splits: dict[SplitName, SplitRows]
     reading: ReadResult
     raw: dict[SplitName, Examples]
-    rejected: tuple[tuple[str, Rejected], ...]
+    rejected: tuple[tuple[SplitName, str, Rejected], ...]
     left_out: tuple[Rejected, ...]
     duplicates: Duplicates
     audited: Examples
@@ -151,7 +152,7 @@ def prepare_rows(
         splits=splits,
         reading=main.reading,
         raw={name: parts[name if name in given else "train"].reading.examples for name in SPLIT_NAMES},
-        rejected=tuple((part.name, rejected) for part in parts.values() for rejected in part.rejected),
+        rejected=tuple((name, part.name, rejected) for name, part in parts.items() for rejected in part.rejected),
         left_out=tuple(main.rejected),
         duplicates=duplicates,
         audited=main.examples,
@@ -200,11 +201,15 @@ def _read(
     sources: Sources, settings: Settings, earlier: EarlierRun | None, recorder: PipelineRecorder, progress: Progress
 ) -> dict[SplitName, _Part]:
     start = time.perf_counter()
-    columns = {} if earlier is None else earlier.columns
+    columns: Mapping[str, str] = {} if earlier is None else earlier.columns
     parts: dict[SplitName, _Part] = {}
     for name in ("train", *sources.given):
         progress.begin(f"read {source_name(sources.of(name))}", 0)
         reading = read_as_trained(sources.of(name), settings.read, columns, labelled=True)
+        if name == "train":
+            columns = reading.chosen  # given files are read as the training data are
+        elif ("text_pair" in reading.chosen) != ("text_pair" in columns):
+            raise _other_kind(source_name(sources.of(name)), source_name(sources.data), pairs="text_pair" in columns)
         parts[name] = _Part(source_name(sources.of(name)), reading, reading.examples, rejected=list(reading.rejected))
     progress.end()
     notes = []
@@ -217,6 +222,12 @@ def _read(
         recorder, "read", parts, [part.reading.records for part in parts.values()], parts["train"].reading.columns, notes, start
     )
     return parts
+
+
+def _other_kind(name: str, training: str, *, pairs: bool) -> DataError:
+    if pairs:
+        return DataError(f"{name} has no second text, which {training} has; name its column with --text-pair")
+    return DataError(f"{name} has a second text, which {training} has not; leave --text-pair out")
 
 
 def _clean(parts: dict[SplitName, _Part], settings: Settings, recorder: PipelineRecorder, progress: Progress) -> None:

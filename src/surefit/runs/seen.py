@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from surefit.artifacts import RunDirectory, atomic_writer, run_of_model
+from surefit.artifacts import RunDirectory, atomic_writer, model_directory, read_json, run_of_model, sha256_of
 from surefit.data.clean import Int8Array
 from surefit.data.duplicates import text_hashes
 from surefit.data.split import SPLIT_NAMES, SplitName
+from surefit.model.saved import FACTS
 from surefit.types import Examples
 
 NEVER = -1
@@ -94,11 +95,14 @@ def read_seen(model: Path) -> SeenTexts:
 
     Returns:
         None of them, and not complete, where there is no account of them, as for a model that was
-        copied out of its run, or where it is damaged.
+        copied out of its run, or where it is damaged or of another model.
     """
     nothing = SeenTexts(np.zeros(1, np.uint64), np.full(1, NEVER, np.int8), complete=False)
+    path = run_of_model(model).seen_texts
+    if not path.is_file() or sha256_of(path) != read_json(model_directory(model) / FACTS).get("seen_texts_sha256"):
+        return nothing
     try:
-        with safe_open(run_of_model(model).seen_texts, "numpy") as file:
+        with safe_open(path, "numpy") as file:
             hashes, splits = file.get_tensor("hashes"), file.get_tensor("splits")
             complete = (file.metadata() or {}).get("complete") == "true"
     except (OSError, SafetensorError):
@@ -107,3 +111,9 @@ def read_seen(model: Path) -> SeenTexts:
     if not fits or not len(hashes) or not (hashes[1:] > hashes[:-1]).all():
         return nothing
     return SeenTexts(hashes, splits, complete)
+
+
+def unknown_account(model: Path) -> str:
+    """What to say where `read_seen` gives an account that is not complete."""
+    path = run_of_model(model).seen_texts
+    return f"whether the model has learned from these rows is not known: {path} is missing, damaged or of another run"

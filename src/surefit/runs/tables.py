@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,17 +23,38 @@ def evaluation_tables(metrics: Mapping[str, Any]) -> tuple[Table, ...]:
     return (*figures_tables(metrics["test"], f"Evaluation on the test rows {unseen(metrics)}"), _baselines(metrics))
 
 
-def figures_tables(result: Mapping[str, Any], title: str) -> tuple[Table, ...]:
+def figures_tables(result: Mapping[str, Any], title: str, lead: str = "") -> tuple[Table, ...]:
     """Figures by class and confusion matrix.
 
     Args:
         result: as in `metrics.json`.
         title: what was judged on what.
+        lead: what is to be read before the figures.
     """
-    return _per_class(result, title), _confusion(result)
+    return _per_class(result, title, lead), _confusion(result)
 
 
-def _per_class(result: Mapping[str, Any], title: str) -> Table:
+def rows_account(figures: Mapping[str, Any], rejected: Path | None) -> str:
+    """Where the records of an evaluated file went.
+
+    Args:
+        figures: what `evaluate_file` found.
+        rejected: where the rejected rows were written, if anywhere.
+    """
+    used = figures["records"] - figures["rejected"]
+    account = f"records: {figures['records']:,}; used: {used:,}; rejected: {figures['rejected']:,}"
+    if not figures["rejected"]:
+        return account
+    reasons = ", ".join(f"{reason}: {count:,}" for reason, count in figures["rejected_by_reason"].items())
+    return f"{account} ({reasons}); {_where_rejected(rejected)}"
+
+
+def _where_rejected(rejected: Path | None) -> str:
+    where = f"is in {rejected}" if rejected else "is written by --rejected FILE"
+    return f"each rejected record {where}, with line and reason"
+
+
+def _per_class(result: Mapping[str, Any], title: str, lead: str) -> Table:
     classes = list(result["per_class"].items())
     shown = sorted(classes, key=lambda item: item[1]["f1"])[:_CLASSES_SHOWN] if len(classes) > _CLASSES_SHOWN else classes
     rows = [(name, *_three(figures), f"{figures['support']:,}") for name, figures in shown]
@@ -41,7 +62,7 @@ def _per_class(result: Mapping[str, Any], title: str) -> Table:
     note = f"accuracy {result['accuracy']:.2%} on {result['n']:,} rows"
     if len(classes) > len(shown):
         note += f"; the {len(shown)} classes with the lowest F1 of {len(classes)} are shown, metrics.json has all"
-    return Table(title, ("class", "precision", "recall", "F1", "rows"), tuple(rows), note)
+    return Table(title, ("class", "precision", "recall", "F1", "rows"), tuple(rows), note, lead)
 
 
 def _three(figures: Mapping[str, float]) -> tuple[str, str, str]:
@@ -90,21 +111,17 @@ def audit_tables(audit: Audit, rejected: Path | None) -> tuple[Table, ...]:
     account += [(f"  {reason}", f"{count:,}") for reason, count in audit.rejected_by_reason.items()]
     account += [
         ("texts changed by normalisation", f"{audit.texts_changed:,}"),
-        ("rows whose text stands more than once", f"{repeated.rows:,} (of {repeated.groups:,} texts)"),
-        (
-            "  of them under different labels",
-            f"{conflicting.rows:,} (of {conflicting.groups:,} texts)",
-        ),
+        ("rows whose text stands more than once", f"{repeated.rows:,} (different texts: {repeated.groups:,})"),
+        ("  of them under different labels", f"{conflicting.rows:,} (different texts: {conflicting.groups:,})"),
     ]
     notes = list(audit.notes)
     if audit.rejected:
-        where = f"is in {rejected}" if rejected else "is written by --rejected FILE"
-        notes.append(f"each rejected record {where}, with line and reason")
+        notes.append(_where_rejected(rejected))
     shown = audit.classes[:_CLASSES_SHOWN]
     classes = [(of.label, f"{of.rows:,}", f"{of.share:.1%}") for of in shown]
     return (
         Table(f"Rows ({audit.file_format})", ("what", "rows"), tuple(account), "; ".join(notes)),
-        Table(f"{len(audit.classes)} classes", ("class", "rows", "share"), tuple(classes), _class_note(audit, len(shown))),
+        Table(f"Classes: {len(audit.classes):,}", ("class", "rows", "share"), tuple(classes), _class_note(audit, len(shown))),
         _lengths(audit),
     )
 
@@ -127,8 +144,10 @@ def _lengths(audit: Audit) -> Table:
 
 def prediction_table(predicted: PredictedRows) -> Table:
     """Predictions for the terminal."""
-    rows: Sequence[tuple[str, ...]] = [
-        (text, said.label or f"({said.reason})", f"{said.score:.4f}" if said.labels else "", "yes" if said.truncated else "")
-        for text, said in zip(predicted.texts, predicted.predictions, strict=True)
+    texts = list(zip(predicted.texts, *filter(None, [predicted.text_pairs]), strict=True))
+    rows = [
+        (*given, said.label or f"({said.reason})", f"{said.score:.4f}" if said.labels else "", "yes" if said.truncated else "")
+        for given, said in zip(texts, predicted.predictions, strict=True)
     ]
-    return Table("Predictions", ("text", "label", "probability", "truncated"), tuple(rows))
+    names = ("text",) if predicted.text_pairs is None else ("text", "second text")
+    return Table("Predictions", (*names, "label", "probability", "truncated"), tuple(rows))

@@ -17,7 +17,8 @@ from surefit.trace import PADDED_SENTENCE, STAGE_SENTENCES, PipelineRecorder, St
 from surefit.types import Encoding, Examples
 
 _CHUNK_ROWS = 4096
-_COLUMNS = ("input_ids", "token_type_ids", "truncated_tokens")
+# The text itself is not needed any more; the class ids are what training learns.
+_COLUMNS = ("input_ids", "token_type_ids", "truncated_tokens", "class id", "split")
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,20 +66,26 @@ def encode_rows(
         notes.append(f"no row is cut at --max-length {tokenizer.max_length}")
     seconds = time.perf_counter() - start
     columns = (*rows.splits["train"].examples.columns, "class id", "group", "split")
+    left = [name for name in columns if name not in _COLUMNS]
+    notes.append(f"{', '.join(left[:-1])} and {left[-1]} stay behind: the model learns class ids from token ids")
     does = STAGE_SENTENCES["tokenise"].format(first=tokenizer.first_token, last=tokenizer.last_token)
     recorder.add(StageTrace("tokenise", does, total, columns, total, _COLUMNS, tuple(notes), seconds=seconds))
-    recorder.add(_packing(splits["train"], batch_size, pretrained))
+    recorder.add(_packing(splits["train"], total, batch_size, pretrained))
     return EncodedRows(splits, len(cut), sum(cut))
 
 
-def _packing(encodings: tuple[Encoding, ...], batch_size: int, pretrained: Pretrained) -> StageTrace:
-    """What packing makes of the training rows, and what padding them would have cost."""
+def _packing(encodings: tuple[Encoding, ...], total: int, batch_size: int, pretrained: Pretrained) -> StageTrace:
+    """What packing makes of the training rows, some of all `total`, and what padding them would have cost."""
     lengths, max_length = lengths_of(encodings), pretrained.tokenizer.max_length
     tokens = int(lengths.sum())
     padded = max_length * len(lengths)
     saved = 1 - tokens / padded if padded > tokens else 0.0
     batches = -(-len(lengths) // batch_size)
-    notes = [f"{batches:,} batches of up to {batch_size} rows an epoch"]
+    notes = [
+        f"in are the {len(lengths):,} training rows of all {total:,}; the others follow when they are judged",
+        f"out is one row for each of their {tokens:,} tokens; the class ids stay with the batch, one for each text",
+        f"{batches:,} batches of up to {batch_size} rows an epoch",
+    ]
     if saved and pretrained.classifier.skips_padding:
         notes.append(f"{saved:.0%} fewer tokens than with every row padded to {max_length}")
     columns = ("input_ids", "token_type_ids", "position_ids")

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from surefit.artifacts import RunDirectory, read_json, write_json
+from surefit.artifacts import RunDirectory, read_json, sha256_of, write_json
 from surefit.config import Settings
 from surefit.data.audit import Audit, Source, TokenCounts, audit
 from surefit.errors import Interrupted, RunError
@@ -21,11 +21,12 @@ from surefit.runs.conclude import conclude
 from surefit.runs.directory import check_run, claim_run, default_run_path, require_data_outside, require_other_model
 from surefit.runs.earlier import find_earlier_run
 from surefit.runs.fine_tune import fine_tune
-from surefit.runs.fingerprint import data_fingerprint, machine, versions
+from surefit.runs.fingerprint import data_fingerprint, machine, split_fingerprint, versions, weights_fingerprint
 from surefit.runs.job import Job
 from surefit.runs.model_card import write_model_card
-from surefit.runs.resume import require_same_run, resume_command, resumed_machine, resumed_settings
+from surefit.runs.resume import require_same_run, resume_command, resumed_machine, resumed_model, resumed_settings
 from surefit.runs.rows import Sources, prepare_rows, source_name
+from surefit.runs.seen import unknown_account
 from surefit.runs.tokens import encode_rows
 from surefit.runs.write import write_preparation, write_results
 from surefit.trace import PipelineRecorder, RunTrace
@@ -104,10 +105,14 @@ def train(
         require_other_model(directory, settings.model.model)
     recorder = PipelineRecorder()
 
-    earlier = find_earlier_run(settings.model.model)
+    # A hub's model may have got a new version since a run began; the run goes on with its own.
+    model = resumed_model(directory) if going_on else settings.model.model
+    earlier = find_earlier_run(model)
+    if earlier is not None and not earlier.seen.complete:
+        progress.note(unknown_account(Path(model).expanduser()))
     rows = prepare_rows(sources, settings, earlier, recorder, progress)
     hardware = choose_hardware(resumed_machine(directory, settings.machine) if going_on else settings.machine)
-    pretrained = load_pretrained(settings.model.model, rows.schema, settings.model, settings.seed)
+    pretrained = load_pretrained(model, rows.schema, settings.model, settings.seed)
     encoded = encode_rows(rows, pretrained, settings.training.batch_size, recorder, progress)
     job = Job(settings, rows, encoded, pretrained, hardware)
     facts = _facts(job, sources)
@@ -152,6 +157,7 @@ def _facts(job: Job, sources: Sources) -> dict[str, Any]:
     return {
         "settings": settings.to_dict(),
         "base_model": pretrained.source,
+        "base_weights_sha256": weights_fingerprint(pretrained),
         "new_parameters": list(pretrained.new_parameters),
         "classes": list(rows.schema.id2label),
         "columns": dict(rows.reading.chosen),
@@ -159,6 +165,7 @@ def _facts(job: Job, sources: Sources) -> dict[str, Any]:
         "head": pretrained.classifier.head,
         "learning_rate": peak_learning_rate(settings.training, pretrained.classifier.config),
         "data": data_fingerprint(sources, rows),
+        "split_sha256": split_fingerprint(rows),
         "versions": versions(),
         "machine": machine(job.hardware),
     }
@@ -189,6 +196,7 @@ def _save(directory: RunDirectory, pretrained: Pretrained, metrics: dict[str, An
         facts={
             "training": {name: facts[name] for name in ("data", "versions", "machine")} | {"seed": facts["settings"]["seed"]},
             "columns": facts["columns"],
+            "seen_texts_sha256": sha256_of(directory.seen_texts),
         },
     )
     write_model_card(directory, facts, metrics)

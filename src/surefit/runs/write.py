@@ -12,6 +12,7 @@ import numpy as np
 from surefit.artifacts import RunDirectory, atomic_writer, write_csv, write_json
 from surefit.data.audit import Audit
 from surefit.progress import Progress, StepRecord
+from surefit.runs.rejected import REJECTED_COLUMNS, rejected_cells
 from surefit.runs.results import Judged
 from surefit.runs.rows import PreparedRows
 from surefit.runs.seen import SeenTexts, write_seen
@@ -88,8 +89,8 @@ def write_preparation(run: RunDirectory, rows: PreparedRows, audit: Audit, earli
     write_json(run.audit, audit.to_dict())
     write_csv(
         run.rejected,
-        ("file", "record", "line", "id", "reason"),
-        ((name, item.record, item.line, item.id, item.reason) for name, item in rows.rejected),
+        ("file", *REJECTED_COLUMNS, "given_as"),
+        ((file, *rejected_cells(item), "data" if split == "train" else split) for split, file, item in rows.rejected),
     )
     write_csv(run.splits, ("id", "split", "group", "file"), _split_rows(rows))
     write_seen(run, {name: part.examples for name, part in rows.splits.items()}, earlier)

@@ -24,6 +24,9 @@ from surefit.types import Encoding
 _CHUNK_TEXTS = 1024
 _CHUNK_CHARACTERS = 4_000_000
 
+# The last character for private use, which no vocabulary has.
+_UNKNOWN_CHARACTER = "\U0010fffd"
+
 # What each special token is called in the families of encoders there are, most common first.
 _USUAL_NAMES = {
     "pad_token": ("[PAD]", "<pad>"),
@@ -43,13 +46,21 @@ class TextTokenizer:
         max_length: most tokens of a row, special tokens included.
         special_tokens: role ("pad_token", "unk_token", "cls_token", "sep_token", "mask_token") ->
             token, as in `tokenizer_config.json`; for roles not given the usual names are tried.
+        source: what to call it in messages, such as its file.
 
     Raises:
-        ModelError: it adds no special tokens, or lacks a token for padding or for the start or end
-            of a text.
+        ModelError: it lacks a token for padding, for the start or end of a text or for what it does
+            not know, or does not set those of start and end around texts and pairs of texts.
     """
 
-    def __init__(self, backend: tokenizers.Tokenizer, max_length: int, special_tokens: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        backend: tokenizers.Tokenizer,
+        max_length: int,
+        special_tokens: Mapping[str, str] | None = None,
+        source: str = "the tokenizer",
+    ) -> None:
+        self._source = source
         self._backend = tokenizers.Tokenizer.from_str(backend.to_str())
         self._backend.no_padding()
         self._backend.no_truncation()
@@ -57,6 +68,8 @@ class TextTokenizer:
         self.max_length = max_length
         self.special_tokens = self._find_special_tokens(special_tokens or {})
         self._mark_special_tokens()
+        self._require_unknown_token()
+        self._require_frame()
 
     @classmethod
     def from_file(cls, path: Path, max_length: int, special_tokens: Mapping[str, str] | None = None) -> TextTokenizer:
@@ -70,7 +83,7 @@ class TextTokenizer:
         except Exception as error:  # the library raises bare Exception for whatever is wrong with the file
             reason = " ".join(str(error).split())[:200]
             raise ModelError(f"{path} cannot be read as a tokenizer: {reason}") from None
-        return cls(backend, max_length, special_tokens)
+        return cls(backend, max_length, special_tokens, str(path))
 
     def to_json(self) -> str:
         """The content of `tokenizer.json`: normalisation inside, no padding, no truncation."""
@@ -87,12 +100,17 @@ class TextTokenizer:
 
     def with_max_length(self, max_length: int) -> TextTokenizer:
         """The same tokenizer with another maximum length."""
-        return TextTokenizer(self._backend, max_length, self.special_tokens)
+        return TextTokenizer(self._backend, max_length, self.special_tokens, self._source)
 
     @property
     def vocab_size(self) -> int:
         """One more than the highest token id: the rows that an embedding matrix must have."""
         return 1 + max(self._backend.get_vocab(with_added_tokens=True).values())
+
+    @property
+    def token_types(self) -> int:
+        """One more than the highest token type: the texts of a row that a model must tell apart."""
+        return 1 + max(*self._backend.encode("a").type_ids, *self._backend.encode("a", "a").type_ids)
 
     @property
     def pad_token_id(self) -> int:
@@ -148,10 +166,14 @@ class TextTokenizer:
             raise ValueError(f"{len(texts)} texts and {len(text_pairs)} second texts")
         rows: list[str] | list[tuple[str, str]]
         rows = list(texts) if text_pairs is None else list(zip(texts, text_pairs, strict=True))
-        special = self._backend.num_special_tokens_to_add(text_pairs is not None)
+        special = self.special_tokens_added(pairs=text_pairs is not None)
         if special >= self.max_length:
             raise ModelError(f"the tokenizer adds {special} special tokens to a row: --max-length must be more than that")
         return [self._encoding(whole, special) for chunk in _chunks(rows) for whole in self._backend.encode_batch_fast(chunk)]
+
+    def special_tokens_added(self, *, pairs: bool) -> int:
+        """How many special tokens a row gets."""
+        return self._backend.num_special_tokens_to_add(pairs)
 
     def require_fit(self, embedding_rows: int) -> None:
         """Refuses a tokenizer whose ids a model has no embedding for.
@@ -159,9 +181,10 @@ class TextTokenizer:
         Raises:
             ModelError: the highest token id is not below `embedding_rows`.
         """
-        if self.vocab_size > embedding_rows:
+        highest = max(self.vocab_size - 1, *self._backend.encode("", "").ids)
+        if highest >= embedding_rows:
             raise ModelError(
-                f"the tokenizer does not belong to the model: its token ids go up to {self.vocab_size - 1}, "
+                f"{self._source} does not belong to the model: its token ids go up to {highest}, "
                 f"the model knows {embedding_rows} tokens"
             )
 
@@ -206,13 +229,29 @@ class TextTokenizer:
         missing = [role for role in ("pad_token", "cls_token", "sep_token") if role not in found]
         if missing:
             names = ", ".join(named.get(role, _USUAL_NAMES[role][0]) for role in missing)
-            raise ModelError(f"the tokenizer has no {names} token: it does not belong to an encoder such as BERT")
-        if self._backend.num_special_tokens_to_add(False) == 0:
-            raise ModelError(
-                f"the tokenizer does not set {found['cls_token']} and {found['sep_token']} around a text, which encoders need: "
-                "its post_processor is missing"
-            )
+            raise ModelError(f"{self._source} has no {names} token: it does not belong to an encoder such as BERT")
         return found
+
+    def _require_unknown_token(self) -> None:
+        """Refuses a vocabulary that fails at a character that it does not have."""
+        try:
+            self._backend.model.tokenize(_UNKNOWN_CHARACTER)
+        except Exception as error:  # the library raises bare Exception
+            reason = " ".join(str(error).split())[:200]
+            raise ModelError(f"{self._source} has no token for unknown characters: {reason}; it is damaged") from None
+
+    def _require_frame(self) -> None:
+        """Refuses a tokenizer that sets other tokens around a text, or between two, than its special tokens."""
+        first, last = self._id_of("cls_token"), self._id_of("sep_token")
+        single, pair = self._backend.encode("").ids, self._backend.encode("", "").ids
+        framed = all(ids[:1] == [first] and ids[-1:] == [last] for ids in (single, pair))
+        if framed and last in single[1:] and last in pair[1:-1]:
+            return
+        raise ModelError(
+            f"{self._source} does not set {self.special_tokens['cls_token']} before a text and "
+            f"{self.special_tokens['sep_token']} after each text of a row, which encoders need: its post_processor is "
+            f"{'damaged or of another model' if self._backend.post_processor else 'missing'}"
+        )
 
 
 def _longest_first(first: int, second: int, budget: int) -> tuple[int, int]:
