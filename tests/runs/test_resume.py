@@ -21,6 +21,7 @@ from learnable_rows import LEARNING, learnable_rows, without_timings, write_tabl
 from surefit.artifacts import RunDirectory, read_json, write_json
 from surefit.config import MachineSettings, Settings
 from surefit.errors import Interrupted, RunError, UsageError
+from surefit.model import hardware
 from surefit.progress import Progress
 from surefit.runs.resume import flat_settings, require_same_run, resume_command, resumed_machine, resumed_settings
 from surefit.runs.rows import Sources
@@ -302,12 +303,12 @@ def test_a_refused_resume_changes_nothing(stopped_by_ctrl_c, data, tmp_path):
     assert {path: path.stat().st_mtime_ns for path in run.path.rglob("*")} == before
 
 
-def test_a_resumed_run_computes_with_the_threads_that_it_began_with(data, tiny_bert, tmp_path):
+def test_a_resumed_run_computes_with_the_threads_that_it_began_with(data, tiny_bert, tmp_path, monkeypatch):
     before = torch.get_num_threads()
     try:
-        torch.set_num_threads(1)
+        monkeypatch.setattr(hardware, "_ALL_THREADS", 1)
         train(data, tmp_path, model=tiny_bert, **OPTIONS | {"epochs": 1, "threads": None})
-        torch.set_num_threads(2)
+        monkeypatch.setattr(hardware, "_ALL_THREADS", 2)
         notes = Notes()
         train(data, tmp_path, resume=True, progress=notes)
         assert torch.get_num_threads() == 1
