@@ -53,9 +53,9 @@ def test_an_exact_name_comes_before_case():
         (
             ("text", "lable"),
             {},
-            r'the label \(columns: "text", "lable"\); perhaps --label "lable"\?; if the first line is data, add --no-header$',
+            r'the label \(columns: "text", "lable"\); perhaps --label "lable"; if the first line is data, add --no-header$',
         ),
-        (("Texts", "label"), {}, r'perhaps --text "Texts"\?'),
+        (("Texts", "label"), {}, r'perhaps --text "Texts"'),
         (("text", "label"), {"id": "text"}, 'since --id takes "text"; name another with --text'),
     ],
 )

@@ -181,7 +181,7 @@ def _uncertain(
             return DataError(f"{nothing}, since {_FLAGS[other]} takes {shown_name(columns[place])}; name another with {flag}")
     free = [column for place, column in enumerate(columns[:_COMPARED_NAMES]) if place not in found.values()]
     near = [column for column in free if difflib.get_close_matches(_plain(column), names, n=1, cutoff=_NEAR)]
-    hints = [f"perhaps {flag} {shown_name(near[0])}?" if near else f"name it with {flag}"]
+    hints = [f"perhaps {flag} {shown_name(near[0])}" if near else f"name it with {flag}"]
     if len(columns) == 1 and any(character in columns[0] for character in ",;|"):
         hints.append("if it is several columns, name the character between them with --delimiter")
     if from_first_line:  # a word of a text may look like a name too
