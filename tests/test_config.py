@@ -54,6 +54,7 @@ GROUPS = (ReadSettings, SplitSettings, ModelSettings, TrainingSettings, MachineS
         {"patience": 0},
         {"class_weight": "heavy"},
         {"max_batch_tokens": 7},
+        *({"checkpoint_every": every} for every in ("", "0", "-5", "m", "10s", "1.5m", "10 m", "0m")),
         {"device": "gpu"},
         {"device": "cuda:"},
         {"device": "cuda:²"},

@@ -138,6 +138,9 @@ class TrainingSettings:
     max_grad_norm: float = _setting(1.0, "gradients longer than this are shortened to it")
     patience: int = _setting(2, "epochs without a better validation macro F1 after which training stops")
     class_weight: str = _setting("none", "none, or balanced: rows of rare classes count more in the loss")
+    checkpoint_every: str = _setting(
+        "10m", "save the run after so many steps ('500') or minutes ('10m'), besides after each epoch"
+    )
     max_batch_tokens: int = _setting(8192, "most tokens computed at once; a larger batch is cut and its gradients are added up")
 
     def __post_init__(self) -> None:
@@ -151,6 +154,8 @@ class TrainingSettings:
         _require(self.max_grad_norm > 0, f"--max-grad-norm must be positive, got {self.max_grad_norm:g}")
         _require(self.patience >= 1, f"--patience must be 1 or more, got {self.patience}")
         _require(self.class_weight in ("none", "balanced"), f"--class-weight is none or balanced, got {self.class_weight!r}")
+        usable = re.fullmatch("[1-9][0-9]{0,8}m?", self.checkpoint_every) is not None
+        _require(usable, f"--checkpoint-every is a number of steps or of minutes, as 500 or 10m, got {self.checkpoint_every!r}")
         _require(self.max_batch_tokens >= 8, f"--max-batch-tokens must be 8 or more, got {self.max_batch_tokens}")
 
 

@@ -19,7 +19,16 @@ FLAGS = {
     | FILE
     | MACHINE
     | {"--validation", "--test", "--run", "--resume", "--overwrite", "--model", "--head", "--min-rows-per-class"}
-    | {"--validation-size", "--test-size", "--seed", "--epochs", "--learning-rate", "--batch-size", "--max-length"}
+    | {
+        "--validation-size",
+        "--test-size",
+        "--seed",
+        "--epochs",
+        "--learning-rate",
+        "--batch-size",
+        "--max-length",
+        "--checkpoint-every",
+    }
     | {"--json", "--quiet"},
     "audit": COLUMNS | FILE | {"--rejected", "--json"},
     "evaluate": COLUMNS | FILE | MACHINE | {"--rejected", "--json", "--quiet"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import signal
 
 import numpy as np
@@ -17,7 +18,7 @@ from surefit.model.hardware import Hardware
 from surefit.model.pretrained import load_pretrained
 from surefit.progress import Progress
 from surefit.text.packing import epoch_order, lengths_of, pack, step_rows
-from surefit.training.checkpoint import Checkpoints
+from surefit.training.checkpoint import CheckpointInterval, Checkpoints
 from surefit.training.loop import Plan, ValidationFigures, _accumulate_gradients, fit
 from surefit.training.optimizer import learning_rate_at
 from surefit.training.state import TrainingRows
@@ -286,3 +287,53 @@ def test_long_gradients_are_shortened(tiny_bert, tmp_path):
     before = {name: tensor.clone() for name, tensor in trial.classifier.state_dict().items()}
     trial.fit()
     torch.testing.assert_close(dict(trial.classifier.state_dict()), before, atol=1e-6, rtol=0)
+
+
+class CrashesAt(Watcher):
+    """Fails after a step, as where the power goes: nothing is saved any more."""
+
+    def __init__(self, step):
+        super().__init__()
+        self._step = step
+
+    def step(self, record, total_steps):
+        super().step(record, total_steps)
+        if record.step == self._step:
+            raise SystemError("power cut")
+
+
+@pytest.mark.parametrize(("every", "first_step"), [("1", 9), ("2", 8), ("3", 9), ("4", 6), ("100", 6), ("10m", 6)])
+def test_a_crash_costs_the_steps_since_the_last_checkpoint_and_nothing_else(tiny_bert, tmp_path, whole, every, first_step):
+    settings = dataclasses.replace(SETTINGS, checkpoint_every=every)
+    with pytest.raises(SystemError, match="power cut"):
+        Trial(tiny_bert, tmp_path, settings=settings, progress=CrashesAt(9)).fit()  # five steps an epoch
+    again = Trial(tiny_bert, tmp_path, settings=settings, scores=(0.6, 0.7))
+    state = again.fit()
+    assert again.progress.steps[0].step == first_step
+    assert again.weights() == whole[0].weights()
+    assert state.step_losses == whole[1].step_losses
+
+
+def test_checkpoints_are_written_at_the_interval_and_after_each_epoch(tiny_bert, tmp_path, monkeypatch, whole):
+    written = []
+    save = Checkpoints.save
+    monkeypatch.setattr(
+        Checkpoints, "save", lambda self, state, *others: written.append(state.step) or save(self, state, *others)
+    )
+    trial = Trial(tiny_bert, tmp_path, settings=dataclasses.replace(SETTINGS, checkpoint_every="2"))
+    trial.fit()
+    assert written == [2, 4, 5, 7, 9, 10, 12, 14, 15]  # five steps an epoch
+    assert trial.weights() == whole[0].weights()
+
+
+def test_minutes_are_counted_from_the_last_checkpoint(monkeypatch):
+    now = 0.0
+    monkeypatch.setattr("surefit.training.checkpoint.time.monotonic", lambda: now)
+    interval = CheckpointInterval("2m", 0)
+    now = 119.0
+    assert not interval.is_over(1_000_000)
+    now = 120.0
+    assert interval.is_over(1)
+    interval.begin(1)
+    now = 239.0
+    assert not interval.is_over(2)

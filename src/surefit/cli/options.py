@@ -49,6 +49,7 @@ WarmupShare = Annotated[float | None, _flag(TrainingSettings, "warmup_share", "T
 MaxGradNorm = Annotated[float | None, _flag(TrainingSettings, "max_grad_norm", "Training")]
 Patience = Annotated[int | None, _flag(TrainingSettings, "patience", "Training")]
 ClassWeight = Annotated[str | None, _flag(TrainingSettings, "class_weight", "Training")]
+CheckpointEvery = Annotated[str | None, _flag(TrainingSettings, "checkpoint_every", "Training")]
 MaxBatchTokens = Annotated[int | None, _flag(TrainingSettings, "max_batch_tokens", "Machine")]
 
 Device = Annotated[str | None, _flag(MachineSettings, "device", "Machine")]

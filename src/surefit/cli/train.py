@@ -43,6 +43,7 @@ def train(
     max_grad_norm: options.MaxGradNorm = None,
     patience: options.Patience = None,
     class_weight: options.ClassWeight = None,
+    checkpoint_every: options.CheckpointEvery = None,
     max_batch_tokens: options.MaxBatchTokens = None,
     device: options.Device = None,
     threads: options.Threads = None,
@@ -64,6 +65,7 @@ def train(
         "max_grad_norm": max_grad_norm,
         "patience": patience,
         "class_weight": class_weight,
+        "checkpoint_every": checkpoint_every,
         "max_batch_tokens": max_batch_tokens,
     }
     machine = {"device": device, "threads": threads, "precision": precision}

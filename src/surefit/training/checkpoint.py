@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import secrets
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,28 @@ from surefit.training.state import TrainingState
 
 _KEPT = 2  # the newest, and the one before in case the newest is damaged
 _MODEL, _OPTIMIZER, _BEST, _STATE = "model.safetensors", "optimizer.safetensors", "best.safetensors", "state.json"
+
+
+class CheckpointInterval:
+    """How long it is since the last checkpoint. When one is written changes no arithmetic.
+
+    Args:
+        every: steps, as "500", or minutes, as "10m".
+        step: steps made so far.
+    """
+
+    def __init__(self, every: str, step: int) -> None:
+        number = float(every.removesuffix("m"))
+        self._steps, self._seconds = (math.inf, 60 * number) if every.endswith("m") else (number, math.inf)
+        self.begin(step)
+
+    def begin(self, step: int) -> None:
+        """A checkpoint is written after this step."""
+        self._step, self._time = step, time.monotonic()
+
+    def is_over(self, step: int) -> bool:
+        """Whether the next one is due after this step."""
+        return step - self._step >= self._steps or time.monotonic() - self._time >= self._seconds
 
 
 class Checkpoints:

@@ -19,7 +19,7 @@ from surefit.model.hardware import Hardware
 from surefit.progress import Progress, StepRecord
 from surefit.text.packing import cut_by_tokens, epoch_order, lengths_of, pack, step_rows
 from surefit.trace import EpochTrace
-from surefit.training.checkpoint import Checkpoints
+from surefit.training.checkpoint import CheckpointInterval, Checkpoints
 from surefit.training.early_stopping import best_epoch, should_stop
 from surefit.training.interruption import orderly_stop
 from surefit.training.optimizer import build_optimizer, learning_rate_at, peak_learning_rate, set_learning_rate
@@ -78,7 +78,7 @@ def fit(
         rows: what to learn from.
         plan: how.
         evaluate: judges the validation rows with the classifier as it is.
-        checkpoints: where the run is saved after each epoch and when it is interrupted.
+        checkpoints: where the run is saved after each epoch, at intervals and when it is interrupted.
         progress: told of each step and epoch.
 
     Returns:
@@ -95,6 +95,7 @@ def fit(
     steps_per_epoch = math.ceil(len(rows) / settings.batch_size)
     total_steps = settings.epochs * steps_per_epoch
     lengths = lengths_of(rows.encodings)
+    interval = CheckpointInterval(settings.checkpoint_every, state.step)
 
     def pause_if_asked() -> None:
         if stop.requested:
@@ -110,6 +111,9 @@ def fit(
             classifier.train()
             for batch in batches[state.position :]:
                 pause_if_asked()
+                if interval.is_over(state.step):
+                    checkpoints.save(state, classifier, optimizer)
+                    interval.begin(state.step)
                 learning_rate = learning_rate_at(state.step + 1, total_steps, peak, settings.warmup_share)
                 set_learning_rate(optimizer, learning_rate)
                 torch.manual_seed(_step_seed(plan.seed, state.step))
@@ -139,6 +143,7 @@ def fit(
                 state.keep_weights(classifier)
             progress.epoch(state.epochs[-1])  # before saving: a log that says too much is corrected by a resumed run
             checkpoints.save(state, classifier, optimizer)
+            interval.begin(state.step)
         pause_if_asked()
 
     classifier.load_state_dict(state.best_weights)
