@@ -1,6 +1,7 @@
 """Checkpoints: what is restored is what was saved, and what is damaged is passed over."""
 
 import json
+import random
 
 import pytest
 import torch
@@ -229,3 +230,26 @@ def test_the_same_step_is_saved_anew_even_where_it_was_damaged(saved):
     again = resumed(directory)
     assert (again.everything(), again.notes.sentences) == (held[1], [])
     assert sorted(path.name for path in directory.iterdir()) == ["step-00000001", "step-00000002"]
+
+
+@pytest.mark.parametrize("trial", range(100))
+def test_of_a_hundred_damaged_checkpoints_none_is_loaded(saved, trial):
+    """One flipped bit, a cut file or a missing one, anywhere in the newest checkpoint."""
+    directory, held = saved
+    chance = random.Random(trial)
+    newest = max(directory.iterdir())
+    file = newest / chance.choice(FILES)
+    content = bytearray(file.read_bytes())
+    kind = ("flipped bit", "cut", "missing")[trial % 3]
+    if kind == "flipped bit":
+        content[chance.randrange(len(content))] ^= 1 << chance.randrange(8)
+        file.write_bytes(content)
+    elif kind == "cut":
+        file.write_bytes(content[: chance.randrange(len(content))])
+    else:
+        file.unlink()
+    training = resumed(directory)
+    assert training.everything() == held[0]
+    (sentence,) = training.notes.sentences
+    assert sentence.startswith("passing over a damaged checkpoint: ")
+    assert newest.name in sentence

@@ -130,7 +130,8 @@ class Checkpoints:
 
 def _verified(checkpoint: Path) -> tuple[dict[str, dict[str, Tensor]], TrainingState]:
     content = read_json(checkpoint / _STATE)
-    if content.pop("sha256", None) != _content_hash(content):
+    as_written = (checkpoint / _STATE).read_bytes() == json.dumps(content).encode()  # "1E5" would read as "1e5" does
+    if not as_written or content.pop("sha256", None) != _content_hash(content):
         raise RunError(f"{checkpoint / _STATE} was changed after it was written")
     files = content["files"]
     for name, expected_hash in files.items():
