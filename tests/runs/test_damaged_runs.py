@@ -10,6 +10,7 @@ from surefit.artifacts import RunDirectory
 from surefit.errors import ModelError, RunError
 from surefit.inference.classifier import load
 from surefit.model.saved import content_hash
+from surefit.runs.directory import require_no_run_file
 from surefit.runs.train import open_run, train
 
 
@@ -29,6 +30,7 @@ def change(path, edit):
     ("edit", "sentence"),
     [
         (lambda facts: facts.update(versions=None), "has no 'versions'; it is damaged"),
+        (lambda facts: facts.update(data=5), "has no 'data'; it is damaged"),
         (lambda facts: facts["settings"].update(read=None), "settings of 'read' in settings.json are damaged"),
     ],
 )
@@ -53,6 +55,17 @@ def test_a_maximum_length_beyond_the_model_is_named(copied_run):
     change(copied_run.model / "surefit.json", longer)
     with pytest.raises(ModelError, match="max_length 1000000, which the model cannot read"):
         load(copied_run.path)
+
+
+def test_no_output_is_written_into_a_saved_model(copied_run, learnable_csv, tmp_path):
+    model = shutil.copytree(copied_run.model, tmp_path / "copied out")
+    for path in (model / "config.json", copied_run.model / "new.csv", copied_run.predictions):
+        with pytest.raises(RunError, match="name another"):
+            require_no_run_file(path)
+    copied_run.settings.write_text("cut o")  # the run has lost its mark, not its model
+    with pytest.raises(RunError, match="name another"):
+        require_no_run_file(copied_run.model / "surefit.json")
+    require_no_run_file(tmp_path / "predictions.csv")
 
 
 def test_a_changed_fact_is_noticed(copied_run):

@@ -49,5 +49,7 @@ def evaluate(
 
     leaks = figures["leaks"]["exact"]
     warning = f" (WARNING: the model has learned from {leaks:,} of these rows)" if leaks else ""
+    if leaks is None:
+        warning = " (whether the model has learned from these rows is not known)"
     account = rows_account(figures, rejected)
     print_tables(Console(), figures_tables(figures["result"], f"Evaluation on {data.name}{warning}", account))

@@ -173,7 +173,7 @@ def _not_learning(epochs: Sequence[EpochFigures], classes: int, majority_share: 
     unmoved = len(epochs) > 1 and last.training_loss >= chance / 2 and not _fell(epochs[0].training_loss, last.training_loss)
     if at_chance or unmoved:
         return (
-            f"not learning: macro F1 {last.macro_f1:.3f} is what guessing gives ({1 / classes:.3f}) and training loss "
+            f"not learning: macro F1 {last.macro_f1:.3f} is not clearly above guessing ({1 / classes:.3f}) and training loss "
             f"is {last.training_loss:.3f}; check the labels, or try another learning rate or more epochs"
         )
     return ""
@@ -262,8 +262,8 @@ def _not_learning_yet(epochs: Sequence[EpochFigures], classes: int) -> str:
         return ""
     last = epochs[-1]
     return (
-        f"not learning: macro F1 {last.macro_f1:.3f} is what guessing gives ({1 / classes:.3f}) though training loss came to "
-        f"{last.training_loss:.3f}; try more epochs, another learning rate or balanced class weights"
+        f"not learning: macro F1 {last.macro_f1:.3f} is not clearly above guessing ({1 / classes:.3f}) though training loss "
+        f"came to {last.training_loss:.3f}; try more epochs, another learning rate or balanced class weights"
     )
 
 

@@ -269,7 +269,9 @@ def _read_facts(directory: Path, asked: Path) -> dict[str, Any]:
     version = facts.get("schema_version")
     if isinstance(version, bool) or version != SCHEMA_VERSION:
         raise ModelError(f"{path} has schema_version {version!r}, this SureFit reads {SCHEMA_VERSION}")
-    if facts.get(_CONTENT_HASH) != content_hash(facts):
+    if _CONTENT_HASH not in facts:
+        raise ModelError(f"{path} is damaged, or of a SureFit before 0.1.0: it has no {_CONTENT_HASH}; train the model again")
+    if facts[_CONTENT_HASH] != content_hash(facts):
         raise ModelError(f"{path} is damaged or was changed after it was saved: its {_CONTENT_HASH} is of another content")
     return facts
 

@@ -85,6 +85,9 @@ def require_no_run_file(path: Path) -> None:
         run = RunDirectory(parent)
         if any(real.is_relative_to(entry) for entry in run.entries) and _is_run(run, damaged=False):
             raise RunError(f"{path} is a file of the run {parent}; name another to write to")
+        # A model that was copied out of its run, or one whose run has lost its mark.
+        if (parent / "surefit.json").is_file():
+            raise RunError(f"{path} lies in the saved model {parent}; name another file to write to")
 
 
 def require_other_model(run: RunDirectory, model: str) -> None:

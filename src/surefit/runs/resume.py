@@ -66,7 +66,7 @@ def require_same_run(run: RunDirectory, facts: Mapping[str, Any], progress: Prog
         RunError: the data, the classes or the pretrained model are not those that the run began with.
     """
     stored = read_json(run.settings) | {name: _facts(run, name) for name in ("versions", "machine")}
-    if set(stored.get("data") or {}) != set(facts["data"]):
+    if set(_facts(run, "data")) != set(facts["data"]):
         raise RunError(f"the run {run.path} was begun with other --validation and --test files; resume with the same ones")
     if stored.get("data") != facts["data"]:
         raise RunError(f"the data have changed since the run {run.path} began; start a new run with --run")
