@@ -247,7 +247,7 @@ class TestOutput:
     @pytest.mark.parametrize("name", ["predictions.csv", "model/new.csv"])
     def test_a_file_of_a_run_is_never_replaced(self, name, run):
         before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
-        assert_refused(run_here("predict", run, "good", "--output", run / name), "is a file of the run")
+        assert_refused(run_here("predict", run, "good", "--output", run / name), "name another")
         assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
 
     def test_what_is_in_the_way_is_said_before_the_work(self, run, tmp_path):
