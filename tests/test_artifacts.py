@@ -15,6 +15,7 @@ from surefit.artifacts import (
     harmless_cell,
     model_directory,
     read_json,
+    read_own_json,
     require_other_file,
     sha256_of,
     write_csv,
@@ -130,6 +131,42 @@ def test_missing_json_is_a_sentence(tmp_path):
         read_json(tmp_path / "file.json")
     with pytest.raises(RunError, match="cannot be read as JSON"):
         read_json(tmp_path)
+
+
+def test_a_file_of_surefit_s_own_is_read_with_its_schema_version(tmp_path):
+    write_json(tmp_path / "file.json", {"share": 0.1})
+    assert read_own_json(tmp_path / "file.json", "do it again") == {"schema_version": SCHEMA_VERSION, "share": 0.1}
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ("{", "cannot be read as JSON"),
+        ("{}", "has no schema_version that this SureFit reads"),
+        ('{"schema_version": true}', "has no schema_version that this SureFit reads"),
+        ('{"schema_version": "a text"}', "has no schema_version that this SureFit reads"),
+        ('{"schema_version": 0}', "has no schema_version that this SureFit reads"),
+        ('{"schema_version": 1, "loss": NaN}', "a number or a character that no file of SureFit has"),
+        ('{"schema_version": 1, "loss": [1e400]}', "a number or a character that no file of SureFit has"),
+        ('{"schema_version": 1, "name": "\\ud800"}', "a number or a character that no file of SureFit has"),
+    ],
+)
+def test_what_surefit_would_not_have_written_is_damaged(tmp_path, content, sentence):
+    path = tmp_path / "file.json"
+    path.write_text(content)
+    with pytest.raises(RunError) as refused:
+        read_own_json(path, "do it again")
+    said = str(refused.value)
+    assert said.startswith(str(path))
+    assert said.endswith("; do it again")
+    assert sentence in said
+    assert "a text" not in said
+
+
+def test_a_file_of_a_newer_surefit_is_said_to_be_one(tmp_path):
+    write_json(tmp_path / "file.json", {"schema_version": SCHEMA_VERSION + 1})
+    with pytest.raises(RunError, match=r"file\.json was made by a newer SureFit .*; update SureFit$"):
+        read_own_json(tmp_path / "file.json", "do it again")
 
 
 @pytest.mark.parametrize("cell", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "＝1", "＋1", "－1", "＠1"])

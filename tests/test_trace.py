@@ -1,10 +1,9 @@
 """Traces: recorded as figures, saved as JSON, shown as tables."""
 
-import json
+from dataclasses import replace
 
 import pytest
 
-from surefit.errors import RunError
 from surefit.trace import (
     LAYER_SENTENCES,
     EpochTrace,
@@ -38,52 +37,24 @@ def run_trace():
     return RunTrace(PipelineTrace(stages), training)
 
 
-def test_a_run_trace_survives_json():
-    trace = run_trace()
-    assert RunTrace.from_dict(json.loads(json.dumps({"schema_version": 1} | trace.to_dict()))) == trace
-
-
-def without(content, *path):
-    *way, last = path
-    for step in way:
-        content = content[step]
-    del content[last]
+def test_a_pipeline_without_stages_is_none():
+    with pytest.raises(ValueError, match="no stages"):
+        PipelineTrace(())
 
 
 @pytest.mark.parametrize(
-    "path",
+    ("changes", "sentence"),
     [
-        ("pipeline",),
-        ("training",),
-        ("pipeline", "stages", 0, "notes"),
-        ("pipeline", "stages", 0, "rows_in"),
-        ("pipeline", "stages", 0, "example"),
-        ("training", "epochs", 0, "macro_f1"),
-        ("training", "best_epoch"),
+        ({"epochs": ()}, "none of its epochs"),
+        ({"best_epoch": 3}, "none of its epochs"),
+        ({"step_losses": ()}, "no step_losses"),
+        ({"step_losses": (0.5, -1e300)}, "too large"),
+        ({"epochs": (EpochTrace(1, 0.5, 1e300, 0.7, 0.7, observation="", seconds=1.0),)}, "too large"),
     ],
-    ids=str,
 )
-def test_a_trace_that_lacks_something_is_a_sentence(path):
-    content = json.loads(json.dumps(run_trace().to_dict()))
-    without(content, *path)
-    with pytest.raises(RunError, match=r"trace\.json is damaged"):
-        RunTrace.from_dict(content)
-
-
-@pytest.mark.parametrize(
-    ("path", "value"),
-    [(("pipeline", "stages"), "abc"), (("pipeline", "stages", 0, "example"), "abc"), (("training",), [1])],
-    ids=str,
-)
-def test_a_trace_with_something_else_in_it_is_a_sentence(path, value):
-    content = json.loads(json.dumps(run_trace().to_dict()))
-    *way, last = path
-    place = content
-    for step in way:
-        place = place[step]
-    place[last] = value
-    with pytest.raises(RunError, match=r"trace\.json is damaged"):
-        RunTrace.from_dict(content)
+def test_a_training_that_cannot_be_drawn_is_none(changes, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        replace(run_trace().training, **changes)
 
 
 def test_the_recorder_keeps_the_order_and_sets_the_example_in():

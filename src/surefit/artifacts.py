@@ -220,6 +220,40 @@ def read_json(path: Path) -> dict[str, Any]:
     return content
 
 
+def read_own_json(path: Path, remedy: str) -> dict[str, Any]:
+    """Reads a JSON object that `write_json` wrote.
+
+    Args:
+        path: the file.
+        remedy: what to do where it is damaged, for the message.
+
+    Raises:
+        RunError: the file is missing, damaged, of a newer SureFit, or holds what `write_json` refuses.
+    """
+    try:
+        content = read_json(path)
+    except RunError as error:
+        raise RunError(f"{error}; {remedy}") from None
+    version = content.get("schema_version")
+    if type(version) is int and version > SCHEMA_VERSION:
+        raise RunError(
+            f"{path} was made by a newer SureFit (schema_version {version}, this one reads {SCHEMA_VERSION}); update SureFit"
+        )
+    if type(version) is not int or version != SCHEMA_VERSION:
+        raise RunError(f"{path} has no schema_version that this SureFit reads; it is damaged or not SureFit's; {remedy}")
+    try:
+        json.dumps(content, ensure_ascii=False, allow_nan=False).encode()
+    except (ValueError, RecursionError):
+        raise RunError(f"{path} is damaged: it holds a number or a character that no file of SureFit has; {remedy}") from None
+    return content
+
+
+def no_directory(path: Path) -> str:
+    """What is wrong with a path that should be a run directory and is a file or nothing."""
+    wrong = f"{path} is a file" if path.exists() else f"there is no directory {path}"
+    return f"{wrong}; give a run directory such as surefit train makes"
+
+
 def harmless_cell(value: str) -> str:
     """A text cell that no spreadsheet runs as a formula: an apostrophe is set before it."""
     return "'" + value if value.startswith(_FORMULA_STARTS) else value

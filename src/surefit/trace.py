@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from surefit.errors import RunError
 from surefit.types import EpochFigures
 
 # What each stage does and why, in one plain sentence, for readers who meet it the first time. In these and the
@@ -29,6 +28,16 @@ STAGE_SENTENCES = {
     "evaluate": "Lets the best epoch's model judge the rows kept for testing, and counts where it is right.",
     "save": "Writes weights, tokenizer and class names together, so that the model answers elsewhere as it does here, "
     "and the answers to the test rows.",
+}
+
+# What "split" does where files are given for these splits.
+GIVEN_SPLIT_SENTENCES = {
+    ("validation",): "Takes the validation rows, which choose the best epoch, as given; "
+    "sets rows aside to test for the final figures, the rest to learn from.",
+    ("test",): "Takes the test rows, which are for the final figures, as given; "
+    "sets validation rows aside to choose the best epoch, the rest to learn from.",
+    ("validation", "test"): "Sets no rows aside: those to choose the best epoch by and those for the final figures are given, "
+    "and the data are to learn from.",
 }
 
 # What "pack" is followed by where a family's own class computes.
@@ -61,6 +70,12 @@ ONE_LOGIT_SENTENCES = {
     "head": "It was trained with one logit, which is shown as two: the first is always 0.",
     "prediction": "The softmax of these two logits gives the same probabilities as the sigmoid of the one that was trained.",
 }
+
+# What a stage makes of the carried example: one value, or one for each token or class.
+Carried = str | int | float | list[str | int | float]
+
+# Far above what fp32 holds; the loss curve cannot be drawn near the limit of fp64.
+_LARGEST_LOSS = 1e100
 
 # Characters shown of a long value, at its beginning and at its end.
 _BRIEF_START, _BRIEF_END = 90, 50
@@ -157,15 +172,19 @@ class StageTrace:
     rows_out: int
     columns_out: tuple[str, ...]
     notes: tuple[str, ...] = ()
-    example: Mapping[str, Any] = field(default_factory=dict)
+    example: Mapping[str, Carried] = field(default_factory=dict)
     seconds: float = 0.0
 
 
 @dataclass(frozen=True)
 class PipelineTrace(_Shown):
-    """The stages in the order the rows went through them."""
+    """The stages, at least one, in the order the rows went through them."""
 
     stages: tuple[StageTrace, ...]
+
+    def __post_init__(self) -> None:
+        if not self.stages:
+            raise ValueError("has no stages")
 
     def tables(self) -> tuple[Table, ...]:
         stages = Table(
@@ -211,9 +230,9 @@ class TrainingTrace(_Shown):
     """How training went.
 
     Attributes:
-        epochs: the epochs in order.
+        epochs: the epochs in order, at least one.
         best_epoch: number of the epoch whose weights are kept.
-        step_losses: loss of each optimizer step, in order.
+        step_losses: loss of each optimizer step, in order, at least one.
         ended: why training ended, in words.
     """
 
@@ -221,6 +240,14 @@ class TrainingTrace(_Shown):
     best_epoch: int
     step_losses: tuple[float, ...]
     ended: str
+
+    def __post_init__(self) -> None:
+        if not self.step_losses:
+            raise ValueError("has no step_losses")
+        if self.best_epoch not in [epoch.epoch for epoch in self.epochs]:
+            raise ValueError("has a best_epoch that is none of its epochs")
+        if any(abs(loss) > _LARGEST_LOSS for loss in (*self.step_losses, *(epoch.validation_loss for epoch in self.epochs))):
+            raise ValueError("has a loss that is too large for any number format to train in")
 
     def tables(self) -> tuple[Table, ...]:
         rows = tuple(
@@ -295,35 +322,6 @@ class RunTrace(_Shown):
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
-
-    @classmethod
-    def from_dict(cls, content: Mapping[str, Any]) -> RunTrace:
-        """Rebuilds the trace from the content of `trace.json`.
-
-        Raises:
-            RunError: the content is not that of a trace.
-        """
-        try:
-            stages = tuple(
-                StageTrace(
-                    **stage
-                    | {name: tuple(stage[name]) for name in ("columns_in", "columns_out", "notes")}
-                    | {"example": dict(stage["example"])}
-                )
-                for stage in content["pipeline"]["stages"]
-            )
-            training = content["training"]
-            return cls(
-                PipelineTrace(stages),
-                TrainingTrace(
-                    epochs=tuple(EpochTrace(**epoch) for epoch in training["epochs"]),
-                    best_epoch=training["best_epoch"],
-                    step_losses=tuple(training["step_losses"]),
-                    ended=training["ended"],
-                ),
-            )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise RunError(f"trace.json is damaged or not SureFit's ({type(error).__name__}: {error})") from None
 
 
 class PipelineRecorder:

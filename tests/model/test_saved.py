@@ -258,7 +258,10 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "facts cut": (lambda model: cut_in_half(model / "surefit.json"), r"surefit\.json cannot be read"),
     "facts gone": (lambda model: (model / "surefit.json").unlink(), r"no surefit\.json: .*--model"),
     "facts empty": (lambda model: (model / "surefit.json").write_text('{"schema_version": 1}'), r"surefit\.json is damaged"),
-    "facts of the future": (lambda model: change_json(model / "surefit.json", schema_version=99), "schema_version 99"),
+    "facts of the future": (
+        lambda model: change_json(model / "surefit.json", schema_version=99),
+        "newer SureFit .*schema_version 99",
+    ),
     "threshold missing": (
         lambda model: change_facts(model, decision={"temperature": 1.0, "thresholds": [0.5]}),
         "disagree about the classes",
@@ -267,7 +270,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda model: change_facts(model, decision={"temperature": -1, "thresholds": None}),
         r"surefit\.json is damaged",
     ),
-    "schema version true": (lambda model: change_facts(model, schema_version=True), "schema_version True"),
+    "schema version true": (lambda model: change_facts(model, schema_version=True), "no schema_version that this SureFit"),
     "head changed": (lambda model: change_json(model / "surefit.json", head="softmax"), "changed after it was saved"),
     "columns changed": (lambda model: change_json(model / "surefit.json", columns={"text": "x"}), "changed after it was saved"),
     "hash of the facts gone": (
@@ -352,5 +355,8 @@ def test_tokenizer_of_another_model_is_refused(saved_run: Path, tmp_path: Path):
 def test_path_without_anything_is_refused(tmp_path: Path):
     with pytest.raises(ModelError, match="there is no directory"):
         load_classifier(tmp_path / "nothing")
+    (tmp_path / "reviews.csv").touch()
+    with pytest.raises(ModelError, match=r"reviews\.csv is a file; give a run directory such as surefit train makes"):
+        load_classifier(tmp_path / "reviews.csv")
     with pytest.raises(ModelError, match=r"holds no saved model"):
         load_classifier(tmp_path)

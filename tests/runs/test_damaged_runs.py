@@ -1,16 +1,20 @@
 """A run with damaged files ends in a sentence, or is mended, and never in a traceback."""
 
+import io
 import json
 import shutil
 
 import pytest
+from rich.console import Console
 
 from learnable_rows import LEARNING
 from surefit.artifacts import RunDirectory
+from surefit.cli.render import print_run_trace, print_tables
 from surefit.errors import ModelError, RunError
 from surefit.inference.classifier import load
 from surefit.model.saved import content_hash
 from surefit.runs.directory import require_no_run_file
+from surefit.runs.tables import evaluation_tables
 from surefit.runs.train import open_run, train
 
 
@@ -41,10 +45,64 @@ def test_damaged_settings_are_named_when_the_run_is_resumed(copied_run, learnabl
         train(learnable_csv, copied_run.path, resume=True, model=tiny_bert, **LEARNING)
 
 
-def test_metrics_without_figures_are_named(copied_run):
-    copied_run.metrics.write_text("{}")
-    with pytest.raises(RunError, match=r"metrics\.json is damaged"):
-        open_run(copied_run.path)
+def places_in(content, place=()):
+    """The way to each value of a JSON file; of lists, to the first and the last only."""
+    if place:
+        yield place
+    entries = content.items() if isinstance(content, dict) else []
+    if isinstance(content, list):
+        entries = [(position, content[position]) for position in sorted({0, len(content) - 1})] if content else []
+    for name, value in entries:
+        yield from places_in(value, (*place, name))
+
+
+def damaged_text(text, place, value):
+    """A JSON file with another value, as JSON text, in one place, or with none there."""
+    content = parent = json.loads(text)
+    for step in place[:-1]:
+        parent = parent[step]
+    if value is None:
+        del parent[place[-1]]
+        return json.dumps(content)
+    parent[place[-1]] = "the value"
+    return json.dumps(content).replace('"the value"', value)
+
+
+def show(run):
+    """Shows a run in each of the ways that it is shown."""
+    run._repr_html_()
+    console = Console(file=io.StringIO(), width=100)
+    print_run_trace(console, run.trace)
+    print_tables(console, evaluation_tables(run.metrics))
+    json.dumps({"metrics": run.metrics, "trace": run.trace.to_dict()}, ensure_ascii=False, allow_nan=False).encode()
+
+
+DAMAGES = ["null", '"x"', "5", "-1", "[]", "{}", "true", "1e400", "1e300", "1" + "0" * 400, r'"\ud800"', None]
+
+
+@pytest.mark.parametrize("file", ["metrics", "trace"])
+@pytest.mark.parametrize("value", DAMAGES, ids=lambda value: "gone" if value is None else value[:6])
+def test_a_finished_run_with_another_value_anywhere_is_shown_or_refused(copied_run, file, value):
+    path = getattr(copied_run, file)
+    text = path.read_text()
+    refused = {}
+    for place in places_in(json.loads(text)):
+        path.write_text(damaged_text(text, place, value))
+        try:
+            show(open_run(copied_run.path))
+        except RunError as error:
+            refused[place] = str(error)
+    assert len(refused) > 10
+    assert [place for place, said in refused.items() if not said.startswith(str(path))] == []
+    remedies = ("; train again with --overwrite", "; update SureFit")
+    assert [place for place, said in refused.items() if not said.endswith(remedies)] == []
+
+
+@pytest.mark.parametrize("file", ["metrics", "trace"])
+def test_a_damaged_result_is_named_where_a_complete_run_is_resumed(copied_run, learnable_csv, tiny_bert, file):
+    change(getattr(copied_run, file), lambda content: content.update(training=None))
+    with pytest.raises(RunError, match=rf"{file}\.json is damaged: training must be an object, not null; train again with"):
+        train(learnable_csv, copied_run.path, resume=True, model=tiny_bert, id="id", **LEARNING)
 
 
 def test_a_maximum_length_beyond_the_model_is_named(copied_run):

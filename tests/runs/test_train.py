@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -14,16 +13,13 @@ from sklearn.utils.class_weight import compute_class_weight
 
 from learnable_rows import LEARNING, learnable_rows, read_table, without_timings, write_table
 from surefit.artifacts import RunDirectory, read_json, sha256_of
-from surefit.config import Settings, TrainingSettings
+from surefit.config import Settings
 from surefit.errors import DataError, UsageError
 from surefit.inference.classifier import load
 from surefit.progress import Progress
-from surefit.runs.conclude import _ended
 from surefit.runs.fine_tune import _row_weights
 from surefit.runs.tables import evaluation_tables
-from surefit.runs.train import train
-from surefit.trace import STAGE_SENTENCES, EpochTrace, RunTrace
-from surefit.training.state import TrainingState
+from surefit.runs.train import open_run, train
 from tiny_models import write_tiny_stock
 
 FIGURES = {"precision", "recall", "f1"}
@@ -34,11 +30,6 @@ QUICK = LEARNING | {"epochs": 1}
 @pytest.fixture(scope="module")
 def run(trained_run):
     return RunDirectory(trained_run.directory)
-
-
-@pytest.fixture(scope="module")
-def stages(trained_run):
-    return {stage.stage: stage for stage in trained_run.trace.pipeline.stages}
 
 
 def probabilities_in(run):
@@ -112,7 +103,7 @@ def test_it_learns_and_beats_the_majority(trained_run):
 
 def test_what_train_returns_is_what_the_files_hold(trained_run, run):
     assert read_json(run.metrics) == {"schema_version": 1} | json.loads(json.dumps(trained_run.metrics))
-    assert RunTrace.from_dict(read_json(run.trace)) == trained_run.trace
+    assert open_run(run.path).trace == trained_run.trace
 
 
 def test_the_log_has_a_line_for_each_step_and_each_epoch(run, trained_run):
@@ -216,110 +207,6 @@ def test_the_same_seed_gives_the_same_run_and_another_seed_another(run, learnabl
     assert read_table(RunDirectory(other.directory).splits) != read_table(run.splits)
 
 
-def test_the_stages_stand_in_their_order(trained_run):
-    assert [stage.stage for stage in trained_run.trace.pipeline.stages] == list(STAGE_SENTENCES)
-    names = {"first": "[CLS]", "last": "[SEP]"}
-    assert all(stage.does == STAGE_SENTENCES[stage.stage].format(**names) for stage in trained_run.trace.pipeline.stages)
-
-
-def test_the_rows_out_of_a_stage_are_the_rows_into_the_next(stages, run):
-    preparing = [stages[name] for name in ("read", "clean", "labels", "duplicates", "split", "tokenise")]
-    assert (preparing[0].rows_in, preparing[0].rows_out) == (170, 168)
-    for before, after in pairwise(preparing):
-        assert (before.rows_out, before.columns_out) == (after.rows_in, after.columns_in)
-    splits = pd.Series([row["split"] for row in read_table(run.splits)]).value_counts()
-    assert stages["pack"].rows_in == stages["train"].rows_out == splits["train"]
-    assert stages["pack"].columns_in == stages["tokenise"].columns_out
-    assert (stages["pack"].rows_out, stages["pack"].columns_out) == (stages["train"].rows_in, stages["train"].columns_in)
-    assert stages["evaluate"].rows_in == stages["evaluate"].rows_out == stages["save"].rows_in == splits["test"]
-    assert stages["train"].columns_out == stages["evaluate"].columns_in
-    assert stages["evaluate"].columns_out == stages["save"].columns_in
-    assert {"class id", "split"} <= set(stages["tokenise"].columns_out) & set(stages["tokenise"].columns_in)
-
-
-def test_where_the_rows_of_stages_differ_a_note_says_why(stages, run):
-    counts = pd.Series([row["split"] for row in read_table(run.splits)]).value_counts()
-    train_rows, tokens = f"{counts['train']} training rows", f"{stages['pack'].rows_out:,} tokens"
-    notes = {name: " ".join(stage.notes) for name, stage in stages.items()}
-    assert "id, text, label and group stay behind: the model learns class ids from token ids" in notes["tokenise"]
-    assert f"in are the {train_rows} of all {stages['tokenise'].rows_out}" in notes["pack"]
-    assert f"out is one row for each of their {tokens}" in notes["pack"]
-    assert f"in are the {tokens} of the {train_rows}; out are the logits of each of these rows" in notes["train"]
-    assert f"in are the logits of the {counts['test']} test rows" in notes["evaluate"]
-    assert f"the {counts['validation']} validation rows chose the epoch" in notes["evaluate"]
-    for written in (run.model, run.predictions, run.metrics, run.trace, run.model_card):
-        assert written.name in notes["save"]
-
-
-def test_the_saving_of_packing_is_against_every_row_padded(stages):
-    pack = stages["pack"]
-    share = 1 - pack.rows_out / (128 * pack.rows_in)
-    assert f"{share:.0%} fewer tokens than with every row padded to 128" in pack.notes
-
-
-@pytest.mark.parametrize("patience", [1, 2])
-def test_an_early_stop_says_how_many_epochs_were_no_better(patience):
-    figures = [0.5, 0.7, *[0.6] * patience]
-    epochs = [EpochTrace(number, 0.5, 0.5, 0.7, f1, observation="", seconds=0.0) for number, f1 in enumerate(figures, 1)]
-    ended = _ended(TrainingState(epochs=epochs), TrainingSettings(epochs=9, patience=patience))
-    assert ended == (
-        f"Stopped early after {2 + patience} of 9 epochs: {patience} brought no better macro F1. "
-        "The weights of epoch 2, the best on the validation rows, are kept."
-    )
-    assert _ended(TrainingState(epochs=epochs[:2]), TrainingSettings(epochs=2)).startswith(
-        "Ended after 2 of 2 epochs, as asked."
-    )
-
-
-def test_one_test_row_is_carried_through_all_stages(stages, run, learnable_csv):
-    example = {name: stage.example for name, stage in stages.items()}
-    line = example["read"]["line"]
-    row = read_table(learnable_csv)[line - 2]
-    predictions = {entry["id"]: entry for entry in read_table(run.predictions)}
-    said = predictions[row["id"]]
-    assert (example["read"]["text"], example["read"]["label"]) == (row["text"], row["label"])
-    assert example["clean"]["text"] == row["text"]
-    assert example["labels"]["class id"] == ("bad", "good").index(row["label"])
-    assert example["split"]["split"] == "test"
-    assert example["tokenise"]["tokens"] == ["[CLS]", *row["text"].split(), "[SEP]"]
-    assert example["tokenise"]["tokens cut off"] == 0
-    assert (example["evaluate"]["prediction"], example["evaluate"]["truth"]) == (said["prediction"], said["label"])
-    assert example["evaluate"]["probability"] == pytest.approx(float(said[f"probability_{said['prediction']}"]), abs=1e-4)
-    logits = np.array(example["train"]["logits"])
-    assert np.exp(logits.max()) / np.exp(logits).sum() == pytest.approx(example["evaluate"]["probability"], abs=1e-3)
-
-
-def test_the_carried_row_is_one_of_median_length(stages, run, learnable_csv):
-    texts = texts_by_id(learnable_csv)
-    lengths = [len(texts[row["id"]]["text"].split()) for row in read_table(run.predictions)]
-    carried = len(stages["clean"].example["text"].split())
-    assert carried == sorted(lengths)[len(lengths) // 2]
-    assert carried not in (lengths[0], min(lengths), max(lengths))  # which a fixed place would have shown
-
-
-def test_the_packed_example_has_ids_and_a_mask_that_hides_the_padding(stages):
-    tokens, packed = stages["tokenise"].example["tokens"], stages["pack"].example
-    assert len(packed["input_ids"]) == len(packed["attention_mask"]) == len(packed["tokens, padded"]) > len(tokens)
-    assert packed["attention_mask"] == [1] * len(tokens) + [0] * (len(packed["input_ids"]) - len(tokens))
-    assert packed["tokens, padded"][: len(tokens)] == tokens
-    assert set(packed["tokens, padded"][len(tokens) :]) == {"[PAD]"}
-    assert packed["the padding"].endswith("SureFit's own BERT skips it")
-
-
-def test_padding_is_shown_and_explained_where_no_row_of_the_run_is_padded(tmp_path):
-    """Every text has three words; the model is of another family, which pads."""
-    rows = [(" ".join(text.split()[-3:]), label) for text, label in learnable_rows(60)]
-    data = write_table(tmp_path / "rows.csv", ("text", "label"), rows)
-    base = write_tiny_stock(tmp_path / "base", "distilbert")
-    (pack,) = (
-        stage for stage in train(data, tmp_path / "run", model=base, **QUICK).trace.pipeline.stages if stage.stage == "pack"
-    )
-    assert pack.example["attention_mask"] == [1] * 5 + [0] * 2
-    assert pack.example["tokens, padded"][-2:] == ["[PAD]"] * 2
-    assert pack.example["the padding"].endswith("the mask hides it from attention")
-    assert not any("fewer tokens" in note for note in pack.notes)
-
-
 @pytest.fixture(scope="module")
 def given_run(tiny_bert, tmp_path_factory):
     """A run with its own validation and test files, of the same name as the data, with leaks and rejected rows."""
@@ -392,7 +279,7 @@ def test_a_given_file_needs_the_same_columns(tiny_bert, tmp_path):
 def test_a_given_file_without_the_second_text_is_a_sentence(tiny_bert, tmp_path, place):
     pairs = write_table(tmp_path / "pairs.csv", ("text", "text_pair", "label"), [(t, t, y) for t, y in learnable_rows(40)])
     single = write_table(tmp_path / "single.csv", ("text", "label"), learnable_rows(4))
-    with pytest.raises(DataError, match=r"^single\.csv has no second text, which pairs\.csv has; .*--text-pair"):
+    with pytest.raises(DataError, match=r'single\.csv: no column is certain .* rename the column to "text_pair", as in the'):
         train(pairs, tmp_path / "run", model=tiny_bert, **{place: single}, **QUICK)
 
 
@@ -466,7 +353,7 @@ def test_pairs_with_the_sigmoid_head_agree_with_stock_tools(tiny_bert, tmp_path)
     np.testing.assert_allclose(pipeline_probabilities(run, inputs), probabilities, atol=1e-5)
     assert read_json(run.settings)["head"] == "sigmoid"
     assert read_json(run.settings)["columns"]["text_pair"] == "text_pair"
-    assert "text_pair" in RunTrace.from_dict(read_json(run.trace)).pipeline.stages[0].example
+    assert "text_pair" in open_run(run.path).trace.pipeline.stages[0].example
 
 
 def test_sigmoid_needs_two_classes(tiny_bert, tmp_path):

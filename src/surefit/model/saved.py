@@ -21,8 +21,16 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from surefit.artifacts import SCHEMA_VERSION, atomic_directory, model_directory, sha256_of, write_json
-from surefit.errors import ModelError, UsageError
+from surefit.artifacts import (
+    SCHEMA_VERSION,
+    atomic_directory,
+    model_directory,
+    no_directory,
+    read_own_json,
+    sha256_of,
+    write_json,
+)
+from surefit.errors import ModelError, RunError, UsageError
 from surefit.model.checkpoints import (
     CONFIG,
     TOKENIZER,
@@ -256,7 +264,7 @@ def _write_stock_json(path: Path, content: Mapping[str, Any]) -> None:
 
 def _read_facts(directory: Path, asked: Path) -> dict[str, Any]:
     if not directory.is_dir():
-        raise ModelError(f"there is no directory {asked}")
+        raise ModelError(no_directory(asked))
     path = directory / FACTS
     if not path.is_file():
         if (directory / CONFIG).is_file():
@@ -265,10 +273,10 @@ def _read_facts(directory: Path, asked: Path) -> dict[str, Any]:
                 f"`surefit train DATA --model {directory}`"
             )
         raise ModelError(f"{directory} holds no saved model ({FACTS} is missing)")
-    facts = read_object(path)
-    version = facts.get("schema_version")
-    if isinstance(version, bool) or version != SCHEMA_VERSION:
-        raise ModelError(f"{path} has schema_version {version!r}, this SureFit reads {SCHEMA_VERSION}")
+    try:
+        facts = read_own_json(path, "train the model again")
+    except RunError as error:
+        raise ModelError(str(error)) from None
     if _CONTENT_HASH not in facts:
         raise ModelError(f"{path} is damaged, or of a SureFit before 0.1.0: it has no {_CONTENT_HASH}; train the model again")
     if facts[_CONTENT_HASH] != content_hash(facts):

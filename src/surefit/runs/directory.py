@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from surefit.artifacts import RunDirectory, read_json, require_other_file, require_room
+from surefit.artifacts import RunDirectory, no_directory, read_json, require_other_file, require_room
 from surefit.errors import RunError, UsageError
 
 # What a settings.json of SureFit's always has, and those of other programs hardly.
@@ -48,8 +48,7 @@ def require_run(path: Path) -> None:
         RunError: it is no directory.
     """
     if not path.is_dir():
-        what = "is a file" if path.exists() else "is not there"
-        raise RunError(f"{path} {what}; give a run directory such as surefit train makes")
+        raise RunError(no_directory(path))
 
 
 def require_writable(path: Path, read: Path | None = None) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from surefit.artifacts import RunDirectory, read_json
+from surefit.artifacts import RunDirectory, read_own_json
 from surefit.config import MachineSettings, Settings
 from surefit.errors import RunError
 from surefit.progress import Progress
@@ -48,7 +48,7 @@ def resumed_model(run: RunDirectory) -> str:
     Raises:
         RunError: `settings.json` is damaged.
     """
-    found = read_json(run.settings).get("base_model")
+    found = read_own_json(run.settings, "start a new run with --run").get("base_model")
     if not isinstance(found, str) or not found:
         raise RunError(f"{run.settings} has no 'base_model'; it is damaged: start a new run with --run")
     return found
@@ -65,7 +65,9 @@ def require_same_run(run: RunDirectory, facts: Mapping[str, Any], progress: Prog
     Raises:
         RunError: the data, the classes or the pretrained model are not those that the run began with.
     """
-    stored = read_json(run.settings) | {name: _facts(run, name) for name in ("versions", "machine")}
+    stored = read_own_json(run.settings, "start a new run with --run") | {
+        name: _facts(run, name) for name in ("versions", "machine")
+    }
     if set(_facts(run, "data")) != set(facts["data"]):
         raise RunError(f"the run {run.path} was begun with other --validation and --test files; resume with the same ones")
     if stored.get("data") != facts["data"]:
@@ -106,7 +108,7 @@ def flat_settings(nested: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _facts(run: RunDirectory, name: str) -> dict[str, Any]:
-    found = read_json(run.settings).get(name)
+    found = read_own_json(run.settings, "start a new run with --run").get(name)
     if not isinstance(found, dict):
         raise RunError(f"{run.settings} has no {name!r}; it is damaged: start a new run with --run")
     return found

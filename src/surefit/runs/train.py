@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from surefit.artifacts import RunDirectory, read_json, sha256_of, write_json
+from surefit.artifacts import RunDirectory, sha256_of, write_json
 from surefit.config import Settings
 from surefit.data.audit import Audit, Source, TokenCounts, audit
-from surefit.errors import Interrupted, RunError
-from surefit.inference.classifier import TextClassifier, load
+from surefit.errors import Interrupted
 from surefit.model.hardware import choose_hardware
 from surefit.model.pretrained import Pretrained, load_pretrained, save_classifier
 from surefit.progress import Progress
@@ -22,6 +19,7 @@ from surefit.runs.directory import check_run, claim_run, default_run_path, requi
 from surefit.runs.earlier import find_earlier_run
 from surefit.runs.fine_tune import fine_tune
 from surefit.runs.fingerprint import data_fingerprint, machine, split_fingerprint, versions, weights_fingerprint
+from surefit.runs.finished import TrainedRun, open_run
 from surefit.runs.job import Job
 from surefit.runs.model_card import write_model_card
 from surefit.runs.resume import require_same_run, resume_command, resumed_machine, resumed_model, resumed_settings
@@ -29,32 +27,12 @@ from surefit.runs.rows import Sources, prepare_rows, source_name
 from surefit.runs.seen import unknown_account
 from surefit.runs.tokens import encode_rows
 from surefit.runs.write import write_preparation, write_results
-from surefit.trace import PipelineRecorder, RunTrace
+from surefit.trace import PipelineRecorder
 from surefit.training.checkpoint import Checkpoints
 from surefit.training.optimizer import peak_learning_rate
 from surefit.types import DecisionRule
 
-
-@dataclass(frozen=True, eq=False)
-class TrainedRun:
-    """A finished run.
-
-    Attributes:
-        directory: where its files are.
-        metrics: the content of `metrics.json`.
-        trace: the pipeline trace and the training trace; it shows itself in notebooks.
-    """
-
-    directory: Path
-    metrics: Mapping[str, Any]
-    trace: RunTrace
-
-    def load(self, **machine: Any) -> TextClassifier:
-        """The trained classifier; `machine` is as for `surefit.load`."""
-        return load(self.directory, **machine)
-
-    def _repr_html_(self) -> str:
-        return self.trace._repr_html_()
+__all__ = ["TrainedRun", "open_run", "train"]
 
 
 def train(
@@ -136,19 +114,6 @@ def train(
         raise Interrupted(f"{what}; go on with: {resume_command(sources, directory)}") from None
     Checkpoints(directory.checkpoints, progress).keep_newest()  # nothing will be resumed any more
     return TrainedRun(directory.path, end.metrics, end.trace)
-
-
-def open_run(path: Path) -> TrainedRun:
-    """A run that was finished before.
-
-    Raises:
-        RunError: it is not finished, or a file of it is damaged.
-    """
-    directory = RunDirectory(path)
-    metrics = read_json(directory.metrics)
-    if not metrics.keys() >= {"test", "validation", "baselines", "training"}:
-        raise RunError(f"{directory.metrics} is damaged: it lacks figures; train again with --overwrite")
-    return TrainedRun(path, metrics, RunTrace.from_dict(read_json(directory.trace)))
 
 
 def _facts(job: Job, sources: Sources) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from surefit.artifacts import SCHEMA_VERSION, read_json, sha256_of
+from surefit.artifacts import SCHEMA_VERSION, read_own_json, sha256_of
 from surefit.errors import RunError
 from surefit.progress import Progress
 from surefit.training.state import TrainingState
@@ -129,7 +129,7 @@ class Checkpoints:
 
 
 def _verified(checkpoint: Path) -> tuple[dict[str, dict[str, Tensor]], TrainingState]:
-    content = read_json(checkpoint / _STATE)
+    content = read_own_json(checkpoint / _STATE, "nothing can be resumed from it")
     as_written = (checkpoint / _STATE).read_bytes() == json.dumps(content).encode()  # "1E5" would read as "1e5" does
     if not as_written or content.pop("sha256", None) != _content_hash(content):
         raise RunError(f"{checkpoint / _STATE} was changed after it was written")

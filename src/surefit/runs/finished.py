@@ -1,0 +1,199 @@
+"""A finished run, and how one is read again: strictly, value by value.
+
+The annotations of the dataclasses that a run's figures are written from say what must stand in its files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+
+from surefit.artifacts import RunDirectory, read_own_json
+from surefit.errors import RunError
+from surefit.evaluation.comparison import PairedComparison
+from surefit.evaluation.metrics import EvaluationResult
+from surefit.inference.classifier import TextClassifier, load
+from surefit.trace import RunTrace
+
+T = TypeVar("T")
+
+_REMEDY = "train again with --overwrite"
+# What a value is called in messages, by its type. The value itself may be a text of the user's.
+_KINDS = {
+    str: "text",
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    NoneType: "null",
+    list: "a list",
+    dict: "an object",
+}
+_LARGEST_WHOLE_NUMBER = 2**63 - 1
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedRun:
+    """A finished run.
+
+    Attributes:
+        directory: where its files are.
+        metrics: the content of `metrics.json`.
+        trace: the pipeline trace and the training trace; it shows itself in notebooks.
+    """
+
+    directory: Path
+    metrics: Mapping[str, Any]
+    trace: RunTrace
+
+    def load(self, **machine: Any) -> TextClassifier:
+        """The trained classifier; `machine` is as for `surefit.load`."""
+        return load(self.directory, **machine)
+
+    def _repr_html_(self) -> str:
+        return self.trace._repr_html_()
+
+
+def open_run(path: Path) -> TrainedRun:
+    """A run that was finished before.
+
+    Raises:
+        RunError: it is not finished, or a file of it is damaged or of a newer SureFit; the message
+            names the file and what is wrong in it.
+    """
+    directory = RunDirectory(path)
+    metrics = read_own_json(directory.metrics, _REMEDY)
+    _rebuild_file(_Metrics, metrics, directory.metrics)
+    trace = _rebuild_file(RunTrace, read_own_json(directory.trace, _REMEDY), directory.trace)
+    return TrainedRun(path, metrics, trace)
+
+
+@dataclass(frozen=True)
+class _Result(EvaluationResult):
+    """The figures of single-label rows."""
+
+    confusion_matrix: list[list[int]]
+
+    def __post_init__(self) -> None:
+        classes = len(self.per_class)
+        if [len(row) for row in self.confusion_matrix] != [classes] * classes:
+            raise ValueError(f"has {classes} classes and a confusion_matrix of another size")
+
+
+@dataclass(frozen=True)
+class _BaselineResult(_Result):
+    name: str
+    fitted_rows: int
+    seconds: float
+    comparison: PairedComparison
+
+
+@dataclass(frozen=True)
+class _Leaks:
+    exact: int
+    earlier_run: int | None
+
+
+@dataclass(frozen=True)
+class _Training:
+    epochs: int
+    best_epoch: int
+    steps: int
+    from_run: bool
+
+
+@dataclass(frozen=True)
+class _Metrics:
+    """What `metrics.json` holds; used to check it only, since callers get its content as it is."""
+
+    leaks: _Leaks
+    test: _Result
+    validation: _Result
+    baselines: dict[str, _BaselineResult]
+    training: _Training
+
+
+class _MisfitError(Exception):
+    """A value that is not what it should be.
+
+    Args:
+        place: where it stands in the file.
+        what: what is wrong with it.
+    """
+
+    def __init__(self, place: str, what: str) -> None:
+        super().__init__(f"{place.removeprefix('.')} {what}".strip())
+        self.place = place
+
+
+def _rebuild_file(kind: type[T], content: Mapping[str, Any], path: Path) -> T:
+    try:
+        rebuilt: T = _rebuild(kind, content, "")
+    except _MisfitError as misfit:
+        raise RunError(f"{path} is damaged: {misfit}; {_REMEDY}") from None
+    return rebuilt
+
+
+def _rebuild(kind: Any, value: Any, place: str) -> Any:
+    """A value as an annotation wants it, made from what JSON has.
+
+    Args:
+        kind: the annotation: plain types, lists, tuples of any length, mappings from text,
+            dataclasses and unions of these.
+        value: as JSON was read.
+        place: where it stands in the file.
+
+    Raises:
+        _MisfitError: it is something else; unknown entries of objects are passed over.
+    """
+    origin, arguments = get_origin(kind) or kind, get_args(kind)
+    if type(value) is int and abs(value) > _LARGEST_WHOLE_NUMBER:
+        raise _MisfitError(place, "is too large")
+    if origin is UnionType:
+        return _rebuild_one_of(arguments, value, place)
+    if origin is float and type(value) is int:
+        return float(value)
+    wanted = _json_type(kind)
+    if type(value) is not wanted:
+        raise _MisfitError(place, f"must be {_KINDS[wanted]}, not {_KINDS[type(value)]}")
+    if is_dataclass(origin):
+        return _rebuild_dataclass(kind, value, place)
+    if wanted is list:
+        return origin(_rebuild(arguments[0], entry, f"{place}[{position}]") for position, entry in enumerate(value))
+    if wanted is dict:
+        return {name: _rebuild(arguments[1], entry, f"{place}[{name!r}]") for name, entry in value.items()}
+    return value
+
+
+def _rebuild_one_of(kinds: tuple[Any, ...], value: Any, place: str) -> Any:
+    misfits = []
+    for kind in kinds:
+        try:
+            return _rebuild(kind, value, place)
+        except _MisfitError as misfit:
+            misfits.append(misfit)
+    furthest = max(misfits, key=lambda misfit: len(misfit.place))
+    if furthest.place != place:
+        raise furthest
+    names = " or ".join(_KINDS[_json_type(kind)] for kind in kinds)
+    raise _MisfitError(place, f"must be {names}, not {_KINDS[type(value)]}")
+
+
+def _json_type(kind: Any) -> Any:
+    """The type of what JSON has where an annotation wants a value."""
+    origin = get_origin(kind) or kind
+    return {tuple: list, Mapping: dict}.get(origin, dict if is_dataclass(origin) else origin)
+
+
+def _rebuild_dataclass(kind: Any, value: Mapping[str, Any], place: str) -> Any:
+    hints = get_type_hints(kind)
+    missing = [field.name for field in fields(kind) if field.name not in value]
+    if missing:
+        raise _MisfitError(place, f"lacks {missing[0]!r}")
+    entries = {field.name: _rebuild(hints[field.name], value[field.name], f"{place}.{field.name}") for field in fields(kind)}
+    try:
+        return kind(**entries)
+    except ValueError as error:
+        raise _MisfitError(place, str(error)) from None
