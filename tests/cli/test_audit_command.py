@@ -57,6 +57,16 @@ def test_rejected_rows_are_listed_with_line_and_reason(reviews, tmp_path):
     assert list(rows[0]) == ["record", "line", "id", "reason"]
 
 
+def test_rows_that_are_all_rejected_are_listed_too(tmp_path):
+    data, listed = tmp_path / "rows.csv", tmp_path / "rejected.csv"
+    data.write_bytes(lines("text,label", ",pos", "bad,"))
+    assert_refused(
+        run_here("audit", data), "none of the 2 rows can be used", "each rejected record is written by --rejected FILE"
+    )
+    assert_refused(run_here("audit", data, "--rejected", listed), f"each rejected record is in {listed}, with line and reason")
+    assert listed.read_text() == "record,line,id,reason\n1,2,1,empty text\n2,3,2,missing label\n"
+
+
 def test_a_file_of_a_run_is_never_replaced(trained_run, reviews):
     outcome = run_here("audit", reviews, "--rejected", trained_run.directory / "settings.json")
     assert_refused(outcome, "is a file of the run", "name another to write to")

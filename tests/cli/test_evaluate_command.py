@@ -45,12 +45,22 @@ def test_rejected_rows_are_accounted_for_and_listed(trained_run, unseen, tmp_pat
     assert_refused(outcome, "is a file of the run")
 
 
+def test_rows_that_are_all_rejected_are_listed_too(trained_run, tmp_path):
+    data = write_table(tmp_path / "rows.csv", ("text", "label"), [("", "good"), ("a story", "")])
+    listed = tmp_path / "rejected.csv"
+    outcome = run_here("evaluate", trained_run.directory, data, "--rejected", listed)
+    assert_refused(outcome, "rows.csv", "none of the 2 rows can be used", f"each rejected record is in {listed}")
+    assert listed.read_text() == "record,line,id,reason\n1,2,1,empty text\n2,3,2,missing label\n"
+
+
 def test_a_model_without_its_account_of_texts_is_said(trained_run, unseen, tmp_path):
     model = shutil.copytree(trained_run.directory / "model", tmp_path / "copy" / "model")
-    said = run_here("evaluate", model, unseen).err
+    outcome = run_here("evaluate", model, unseen)
+    said = outcome.err
     assert said.startswith("whether the model has learned from these rows is not known: ")
     assert str(tmp_path / "copy" / "seen_texts.safetensors") in said
     assert said.count("\n") == 1
+    assert "(whether the model has learned from these rows is not known)" in " ".join(outcome.out.split())
 
 
 def test_columns_of_other_names_than_in_training_are_said(trained_run, tmp_path):

@@ -98,7 +98,16 @@ class TestPairs:
         else:
             written = [json.loads(line) for line in (tmp_path / name).read_text(encoding="utf-8").splitlines()]
         assert [list(row)[:4] for row in written] == [["id", "text", "text_pair", "label"]] * 2
-        assert [row["text_pair"] for row in written] == ["a great film", ""]
+        assert [(row["text"], row["text_pair"]) for row in written] == rows
+        assert [row["reason"] for row in written] == ["", "empty second text"]
+
+    def test_a_pair_with_one_empty_text_is_said_the_same_way_from_a_file_and_as_arguments(self, pairs_run, tmp_path):
+        for given, reason in {("is it", ""): "empty second text", ("", "a great film"): "empty text"}.items():
+            (row,) = table(run_here("predict", pairs_run, given[0], "--text-pair", given[1]).out)
+            data = write_table(tmp_path / "new.csv", ("question", "answer"), [given])
+            (same,) = table(run_here("predict", pairs_run, "--input", data, "--quiet").out)
+            assert row == same
+            assert (row["text"], row["text_pair"], row["reason"]) == (*given, reason)
 
     def test_without_the_second_text_the_flag_is_named(self, pairs_run):
         assert_refused(run_here("predict", pairs_run, "is it"), "judges pairs of texts", "--text-pair")

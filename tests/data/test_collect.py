@@ -3,7 +3,7 @@
 import pytest
 
 from surefit.data import collect
-from surefit.data.collect import Collector
+from surefit.data.collect import Collector, NoUsableRowsError
 from surefit.data.columns import RoleCells, Roles
 from surefit.errors import DataError
 
@@ -89,5 +89,10 @@ def test_repeated_ids_are_found_among_rejected_records_too():
 def test_no_rows_and_no_usable_rows_are_errors():
     with pytest.raises(DataError, match="no rows"):
         collected([])
-    with pytest.raises(DataError, match=r"none of the 2 rows can be used \(1 empty text, 1 missing label\), .* line 2"):
+    with pytest.raises(
+        NoUsableRowsError, match=r"none of the 2 rows can be used \(1 empty text, 1 missing label\), .* line 2"
+    ) as caught:
         collected([("", "b", "x", 1), ("a", "b", "", 2)])
+    assert [(record.line, record.reason) for record in caught.value.rejected] == [(2, "empty text"), (3, "missing label")]
+    caught.value.advise("look there")
+    assert str(caught.value).endswith("line 2; look there")

@@ -3,12 +3,17 @@
 import pytest
 
 from surefit.config import ReadSettings
-from surefit.data.columns import Roles, choose_columns
+from surefit.data.columns import AsTrained, Roles, choose_columns
 from surefit.errors import DataError
 
 
 def choose(*columns, labelled=True, **settings):
     return choose_columns(columns, ReadSettings(**settings), labelled=labelled, from_first_line=True)
+
+
+def choose_as_trained(*columns, trained, beside=False, **settings):
+    known = AsTrained.of(ReadSettings(**settings), trained, given_beside=beside)
+    return choose_columns(columns, known, labelled=True, from_first_line=True)
 
 
 @pytest.mark.parametrize(
@@ -56,7 +61,7 @@ def test_an_exact_name_comes_before_case():
             r'the label \(columns: "text", "lable"\); perhaps --label "lable"; if the first line is data, add --no-header$',
         ),
         (("Texts", "label"), {}, r'perhaps --text "Texts"'),
-        (("text", "label"), {"id": "text"}, 'since --id takes "text"; name another with --text'),
+        (("text", "label"), {"id": "text"}, 'since "text" is the id; name another with --text'),
     ],
 )
 def test_doubt_is_an_error_that_names_the_flag(columns, settings, message):
@@ -93,3 +98,49 @@ def test_a_second_text_is_found_by_its_exact_name_where_the_text_is():
     columns = ("text", "text_pair", "label")
     assert choose_columns(columns, ReadSettings(), labelled=True).text_pair == 1
     assert choose_columns(columns, ReadSettings(text="text"), labelled=True).text_pair is None
+
+
+@pytest.mark.parametrize(
+    ("columns", "settings", "free"),
+    [
+        (("text", "label"), {"text_pair": "test"}, None),
+        (("text", "label"), {"id": "labels"}, None),
+        (("text", "review", "label"), {"text": "text", "text_pair": "tex"}, None),
+        (("text", "review", "label"), {"text": "text", "text_pair": "reviw"}, "review"),
+        (("text", "label"), {"text": "test"}, "text"),
+    ],
+)
+def test_a_column_that_has_a_role_is_offered_for_no_other(columns, settings, free):
+    with pytest.raises(DataError, match="names no column") as caught:
+        choose(*columns, **settings)
+    offered = str(caught.value).partition("did you mean ")[2]
+    assert offered == (f'"{free}"?' if free else "")
+
+
+def test_the_columns_of_the_training_data_come_after_flags_and_before_usual_names():
+    trained = {"text": "body", "label": "queue"}
+    assert choose_as_trained("text", "body", "label", "queue", trained=trained) == Roles(1, None, 3, None)
+    assert choose_as_trained("text", "body", "label", "queue", trained=trained, text="text") == Roles(0, None, 3, None)
+    assert choose_as_trained("text", "label", trained=trained) == Roles(0, None, 1, None)
+
+
+def test_a_column_asked_for_loses_the_role_that_it_had_in_training():
+    assert choose_as_trained("topic", "label", trained={"text": "text", "label": "topic"}, text="topic") == Roles(
+        0, None, 1, None
+    )
+
+
+@pytest.mark.parametrize(
+    ("columns", "trained", "settings", "role"),
+    [
+        (("words", "label"), {"text": "review", "label": "label"}, {}, "text"),
+        (("text", "sentence", "label"), {"text": "review", "label": "label"}, {}, "text"),
+        (("text", "mood"), {"text": "text", "label": "label"}, {}, "label"),
+        (("text", "label"), {"text": "words", "label": "label"}, {"text": "words"}, "text"),
+        (("text", "label"), {"text": "text", "label": "label", "id": "key"}, {"id": "key"}, "id"),
+        (("text", "label"), {"text": "text", "text_pair": "text_pair", "label": "label"}, {}, "text_pair"),
+    ],
+)
+def test_beside_the_training_data_a_column_is_to_be_renamed(columns, trained, settings, role):
+    with pytest.raises(DataError, match=f'; rename the column to "{trained[role]}", as in the training data$'):
+        choose_as_trained(*columns, trained=trained, beside=True, **settings)

@@ -22,7 +22,28 @@ class Stream:
         return self.table.__arrow_c_stream__(requested_schema)
 
 
-@pytest.mark.parametrize("kind", [pd.DataFrame, pa.table, lambda columns: Stream(pa.table(columns))])
+class ColumnsByName:
+    """A table that gives its columns by name, as a Dataset does."""
+
+    def __init__(self, columns):
+        self.column_names = list(columns)
+        self.columns_by_name = columns
+
+    def __getitem__(self, name):
+        return iter(self.columns_by_name[name])
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pd.DataFrame,
+        pa.table,
+        lambda columns: pa.table(columns).to_reader(),
+        lambda columns: Stream(pa.table(columns)),
+        ColumnsByName,
+    ],
+    ids=["pandas", "Arrow", "Arrow stream", "other stream", "columns by name"],
+)
 def test_kinds_of_frames(kind):
     result = read_frame(kind({"text": ["a", None, "b"], "label": [1, 2, 1]}), ReadSettings())
     assert result.file_format == "frame"
@@ -57,7 +78,10 @@ def test_columns_of_one_name_are_an_error():
         read_frame(frame, ReadSettings())
 
 
-@pytest.mark.parametrize("thing", [None, {"text": ["a"]}, ["a"], "rows.csv"])
+NO_TABLES = [None, {"text": ["a"]}, ["a"], "rows.csv", pd.Series(["a"]), pa.array(["a"]), pa.chunked_array([["a"]])]
+
+
+@pytest.mark.parametrize("thing", [*NO_TABLES, np.array(["a"]), Stream(pa.chunked_array([["a"]]))])
 def test_what_is_no_table_is_a_usage_error(thing):
     with pytest.raises(UsageError, match="no table"):
         read_frame(thing, ReadSettings())

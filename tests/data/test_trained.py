@@ -51,6 +51,28 @@ def test_a_model_of_single_texts_leaves_second_texts_alone(tmp_path):
     assert texts(data, {"text": "text", "label": "label"}) == (["a"], {"text": "text"})
 
 
+def test_a_second_text_that_is_left_alone_is_said(tmp_path):
+    data = write_table(tmp_path / "pairs.csv", ("words", "text_pair", "text"), [("a", "", "c")])
+    reading = read_as_trained(data, ReadSettings(), {"text": "review", "label": "label"}, labelled=False)
+    assert reading.notes == ('the column "text_pair" is not read: the model is trained on single texts',)
+    assert reading.examples.texts.to_pylist() == ["c"]
+
+
+@pytest.mark.parametrize(
+    ("trained", "flags"),
+    [
+        ({}, {}),
+        ({"text": "text", "text_pair": "other"}, {}),
+        ({"text": "text"}, {"text": "text"}),
+        ({"text": "text"}, {"text_pair": "text_pair"}),
+        ({"text": "text_pair"}, {}),
+    ],
+)
+def test_nothing_is_said_where_names_would_not_make_it_a_second_text(tmp_path, trained, flags):
+    data = write_table(tmp_path / "pairs.csv", ("text", "text_pair"), [("a", "b")])
+    assert read_as_trained(data, ReadSettings(**flags), trained, labelled=False).notes == ()
+
+
 def test_a_model_of_pairs_reads_both(tmp_path):
     data = write_table(tmp_path / "pairs.csv", ("text", "question", "answer"), [("x", "q", "a")])
     trained = {"text": "question", "text_pair": "answer", "label": "same"}

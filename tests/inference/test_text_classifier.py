@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import shutil
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -12,8 +15,9 @@ import pytest
 from learnable_rows import LEARNING, learnable_rows, read_table
 from surefit.config import ReadSettings
 from surefit.data.read import read
+from surefit.data.reasons import EMPTY_TEXT, EMPTY_TEXT_PAIR
 from surefit.errors import DataError, ModelError, UsageError
-from surefit.inference.classifier import EMPTY_TEXT, NOT_A_TEXT, load
+from surefit.inference.classifier import NOT_A_TEXT, load
 from surefit.runs.train import train
 from surefit.types import Prediction
 
@@ -88,8 +92,10 @@ def test_rows_alone_are_as_in_the_batch_and_in_their_order(model):
         pa.array,
         lambda texts: pd.Series(texts, index=range(50, 62)),
         lambda texts: pa.chunked_array([texts]),
+        lambda texts: ArrowColumn(pa.chunked_array([texts])),
+        lambda texts: pd.Series(texts, dtype=object),
     ],
-    ids=["tuple", "iterator", "numpy", "pandas", "arrow", "other-index", "arrow-chunks"],
+    ids=["tuple", "iterator", "numpy", "pandas", "arrow", "other-index", "arrow-chunks", "other-column", "pandas-objects"],
 )
 def test_any_sequence_of_texts_is_taken(model, given):
     close(model.predict(given(TEXTS)), model.predict(TEXTS))
@@ -136,17 +142,61 @@ def test_a_frame_comes_back_with_columns_added(model):
 
 
 class ArrowStream:
-    """A table of another library: it has columns and offers itself as an Arrow stream, as polars does."""
+    """A table or column of another library that offers itself as an Arrow stream."""
 
-    def __init__(self, table):
-        self.columns = table.column_names
-        self._table = table
+    def __init__(self, content):
+        self._content = content
 
     def __arrow_c_stream__(self, requested_schema=None):
-        return self._table.__arrow_c_stream__(requested_schema)
+        return self._content.__arrow_c_stream__(requested_schema)
 
 
-@pytest.mark.parametrize("kind", [lambda table: table, ArrowStream], ids=["Arrow table", "Arrow stream"])
+class ArrowFrame(ArrowStream):
+    """Such a table with columns, as polars has."""
+
+    def __init__(self, table):
+        super().__init__(table)
+        self.columns = table.column_names
+
+
+class ArrowColumn(ArrowStream):
+    """Such a column, whose items are the texts."""
+
+    def __iter__(self):
+        return iter(self._content.to_pylist())
+
+
+class ColumnsByName:
+    """A table that gives its columns by name and else its rows, as a Dataset does."""
+
+    def __init__(self, table):
+        self.column_names = table.column_names
+        self._table = table
+
+    def __getitem__(self, name):
+        return self._table.column(name).to_pylist()
+
+    def __iter__(self):
+        return iter(self._table.to_pylist())
+
+
+class SplitsByName(dict):
+    """Several tables by name, as a DatasetDict holds them."""
+
+    column_names: ClassVar = {"train": ["text"]}
+
+
+OTHER_TABLES = {
+    "Arrow table": lambda table: table,
+    "Arrow batch": lambda table: table.to_batches()[0],
+    "Arrow stream, read once": lambda table: table.to_reader(),
+    "other table with a stream": ArrowStream,
+    "other table with columns": ArrowFrame,
+    "columns by name": ColumnsByName,
+}
+
+
+@pytest.mark.parametrize("kind", OTHER_TABLES.values(), ids=OTHER_TABLES)
 def test_other_tables_come_back_as_an_arrow_table_with_columns_added(model, kind):
     table = pa.table({"n": [1, 2, 3], "text": ["a great film", None, "awful"]})
     found = model.predict(kind(table))
@@ -156,6 +206,16 @@ def test_other_tables_come_back_as_an_arrow_table_with_columns_added(model, kind
     assert found.column("prediction").to_pylist() == [row.label for row in said]
     assert found.column("reason").to_pylist() == ["", EMPTY_TEXT, ""]
     np.testing.assert_allclose(model.predict_proba(kind(table)), model.predict_proba(table.column("text")), atol=1e-6)
+
+
+def test_a_table_that_cannot_be_read_is_a_sentence(model):
+    def batches():
+        yield pa.record_batch({"text": ["good"]})
+        raise RuntimeError("the connection is gone")
+
+    broken = pa.RecordBatchReader.from_batches(pa.schema({"text": pa.string()}), batches())
+    with pytest.raises(DataError, match="the rows of the table cannot be read"):
+        model.predict(broken)
 
 
 @pytest.mark.parametrize("kind", [pd.DataFrame, pa.table])
@@ -198,7 +258,11 @@ def test_texts_are_normalised_as_in_training(model):
 
 @pytest.mark.parametrize(
     "rows",
-    [None, 3, b"good", {"text": ["good"]}, {"good", "bad"}, frozenset(["good"]), np.array("a")],
+    [
+        *(None, 3, b"good", {"text": ["good"]}, {"good", "bad"}, frozenset(["good"]), np.array("a")),
+        ArrowStream(pa.chunked_array([["good"]])),
+        SplitsByName(),
+    ],
     ids=lambda rows: type(rows).__name__,
 )
 def test_what_is_no_rows_is_a_sentence(model, rows):
@@ -231,8 +295,25 @@ def test_pairs_are_judged_with_the_sigmoid_head(pairs_model):
 
 
 def test_a_pair_with_one_empty_text_is_unusable(pairs_model):
-    found = pairs_model.predict(["is it", "", "is it"], [None, "good", "good"])
-    assert [said.reason for said in found] == [EMPTY_TEXT, EMPTY_TEXT, ""]
+    frame = pd.DataFrame({"question": ["is it", "", "is it", " "], "answer": [None, "good", "good", ""]})
+    reasons = [EMPTY_TEXT_PAIR, EMPTY_TEXT, "", EMPTY_TEXT]
+    found = pairs_model.predict(frame.question, frame.answer)
+    assert [said.reason for said in found] == reasons
+    with_columns = pairs_model.predict(frame)
+    assert with_columns.reason.tolist() == reasons
+    pd.testing.assert_frame_equal(with_columns[["question", "answer"]], frame)
+    with pytest.raises(UsageError, match=f"there is nothing to trace: {EMPTY_TEXT_PAIR}"):
+        pairs_model.trace("is it", " ")
+
+
+def test_a_pair_with_what_is_no_text_is_unusable(pairs_model):
+    assert [said.reason for said in pairs_model.predict(["", "is it"], [3, b"good"])] == [NOT_A_TEXT, NOT_A_TEXT]
+
+
+@pytest.mark.parametrize("kind", OTHER_TABLES.values(), ids=OTHER_TABLES)
+def test_second_texts_of_a_list_are_no_table(pairs_model, kind):
+    with pytest.raises(UsageError, match="give the second texts of a list of texts as a list too"):
+        pairs_model.predict(["is it"], kind(pa.table({"text": ["good"]})))
 
 
 def test_as_many_second_texts_as_texts(pairs_model):
@@ -249,6 +330,19 @@ def test_a_model_of_pairs_takes_no_single_texts_and_the_reverse(pairs_model, mod
         model.predict(["good"], ["bad"])
 
 
+def test_a_tokenizer_without_a_form_for_pairs_serves_single_texts_only(tiny_bert, tmp_path):
+    base = shutil.copytree(tiny_bert, tmp_path / "base")
+    content = json.loads((base / "tokenizer.json").read_text())
+    content["post_processor"]["pair"] = [{"Sequence": {"id": name, "type_id": 0}} for name in "AB"]
+    (base / "tokenizer.json").write_text(json.dumps(content))
+    frame = pd.DataFrame(learnable_rows(60), columns=["text", "label"])
+    options = LEARNING | {"epochs": 1}
+    train(frame, tmp_path / "single", model=base, **options)
+    assert load(tmp_path / "single").predict("a great film").label
+    with pytest.raises(ModelError, match=r"tokenizer\.json has no form for pairs of texts"):
+        train(frame.assign(text_pair="is it"), tmp_path / "pairs", model=base, **options)
+
+
 def test_second_texts_beside_a_table_are_refused(pairs_model):
     frame = pd.DataFrame({"question": ["is it"], "answer": ["good"]})
     for predict in (pairs_model.predict, pairs_model.predict_proba):
@@ -256,14 +350,15 @@ def test_second_texts_beside_a_table_are_refused(pairs_model):
             predict(frame, ["good"])
 
 
-@pytest.mark.parametrize("kind", [pd.DataFrame, pa.table, lambda columns: ArrowStream(pa.table(columns))])
+@pytest.mark.parametrize("kind", [pd.DataFrame, pa.table, lambda columns: pa.table(columns).to_reader()])
 def test_a_table_of_no_rows_comes_back_with_columns_added(model, kind):
     empty, one = (model.predict(kind({"text": pa.array(texts, pa.string())})) for texts in ([], ["good"]))
     added = ["text", "prediction", "probability", "truncated", "reason"]
     assert len(empty) == 0
     if isinstance(empty, pd.DataFrame):
         assert empty.columns.tolist() == added
-        assert empty.dtypes[["probability", "truncated"]].tolist() == one.dtypes[["probability", "truncated"]].tolist()
+        assert empty.dtypes[added[1:]].tolist() == one.dtypes[added[1:]].tolist()
+        assert one.prediction.tolist() == [model.predict("good").label]
     else:
         assert empty.schema == one.schema
         assert empty.column_names == added

@@ -195,11 +195,6 @@ def drop_unknown_token(content: dict[str, Any]) -> None:
 TOKENIZER_DAMAGES: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "class token left out": (lambda content: content["post_processor"]["single"].pop(0), r"does not set \[CLS\] before a text"),
     "separator left out": (lambda content: content["post_processor"]["single"].pop(2), r"\[SEP\] after each text"),
-    "separator of a pair left out": (lambda content: content["post_processor"]["pair"].pop(2), r"\[SEP\] after each text"),
-    "pair without special tokens": (
-        lambda content: content["post_processor"].update(pair=content["post_processor"]["pair"][1::2]),
-        r"does not set \[CLS\] before a text",
-    ),
     "class token of another id": (
         lambda content: content["post_processor"]["special_tokens"]["[CLS]"].update(ids=[77]),
         "damaged or of another model",

@@ -117,6 +117,23 @@ def test_labels_in_the_file_are_not_needed_and_not_minded(trained_run, learnable
     assert sum(right) > 150
 
 
+def test_each_record_keeps_its_texts_as_given_used_or_not(trained_run, tmp_path):
+    rows = [("a", "a great film"), ("", "an awful film"), ("b", " \u200b"), ("", "")]
+    data = write_table(tmp_path / "new.csv", ("name", "text"), rows)
+    found = predict_file(trained_run.directory, data, {"id": "name"}, EXACT, Progress())
+    assert found.texts == tuple(text for _, text in rows)
+    assert [said.reason for said in found.predictions] == ["", "missing id", "empty text", "empty text"]
+
+
+def test_of_a_record_that_cannot_be_read_the_texts_that_can_be_are_kept(trained_run, tmp_path):
+    data = tmp_path / "new.jsonl"
+    lines = [{"name": "a", "text": ["nested"]}, {"name": ["nested"], "text": "good"}]
+    data.write_text("".join(json.dumps(line) + "\n" for line in lines) + "no JSON\n", encoding="utf-8")
+    found = predict_file(trained_run.directory, data, {"id": "name"}, EXACT, Progress())
+    assert (found.ids, found.texts) == (("a", "", ""), ("", "good", ""))
+    assert [said.reason for said in found.predictions] == ["nested value", "nested value", "not JSON"]
+
+
 def test_a_text_column_that_is_not_certain_is_a_sentence(trained_run, tmp_path):
     data = write_table(tmp_path / "new.csv", ("a", "b"), [("x", "y")])
     with pytest.raises(DataError, match="no column is certain to be the text"):

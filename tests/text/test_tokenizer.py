@@ -203,6 +203,29 @@ def test_tokenizer_without_special_tokens_around_the_text_is_refused():
         TextTokenizer(tokenizers.Tokenizer.from_str(json.dumps(content)), 32)
 
 
+WITHOUT_PAIRS = {
+    "no special tokens": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}}],
+    "nothing at all": [],
+    "no token between": [
+        *({"SpecialToken": {"id": "[CLS]", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}),
+        *({"Sequence": {"id": "B", "type_id": 1}}, {"SpecialToken": {"id": "[SEP]", "type_id": 1}}),
+    ],
+}
+
+
+@pytest.mark.parametrize("pair", WITHOUT_PAIRS.values(), ids=WITHOUT_PAIRS)
+def test_tokenizer_for_single_texts_only_is_refused_where_rows_are_pairs(pair: list[object]):
+    content = json.loads(bert_tokenizer().to_str())
+    backend = tokenizers.Tokenizer.from_str(
+        json.dumps(content | {"post_processor": content["post_processor"] | {"pair": pair}})
+    )
+    tokenizer = TextTokenizer(backend, 32)
+    tokenizer.require_fit(tokenizer.vocab_size)
+    assert (ids(tokenizer, "good film"), tokenizer.token_types) == (ids(BERT, "good film"), 2 if pair else 1)
+    with pytest.raises(ModelError, match="has no form for pairs of texts"):
+        tokenizer.encode(["good"], ["film"])
+
+
 def test_tokenizer_that_fails_at_unknown_characters_is_refused():
     content = json.loads(sentencepiece_tokenizer().to_str())
     content["model"]["unk_id"] = None

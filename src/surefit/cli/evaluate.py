@@ -45,11 +45,9 @@ def evaluate(
     from rich.console import Console
 
     from surefit.cli.render import print_tables
+    from surefit.runs.leaks import learned_warning
     from surefit.runs.tables import figures_tables, rows_account
 
-    leaks = figures["leaks"]["exact"]
-    warning = f" (WARNING: the model has learned from {leaks:,} of these rows)" if leaks else ""
-    if leaks is None:
-        warning = " (whether the model has learned from these rows is not known)"
-    account = rows_account(figures, rejected)
-    print_tables(Console(), figures_tables(figures["result"], f"Evaluation on {data.name}{warning}", account))
+    warning = learned_warning(figures["leaks"]["exact"])
+    title = f"Evaluation on {data.name}" + (f" ({warning})" if warning else "")
+    print_tables(Console(), figures_tables(figures["result"], title, rows_account(figures, rejected)))

@@ -18,20 +18,36 @@ import pyarrow as pa
 from surefit.data.cells import NESTED_KINDS, UnreadableCell, text_of
 from surefit.data.columns import RoleCells, Roles, shown_name
 from surefit.data.reasons import (
-    EMPTY_TEXT,
-    EMPTY_TEXT_PAIR,
     MISSING_ID,
     MISSING_LABEL,
     SEVERAL_LABELS,
     TOO_FEW_CELLS,
     TOO_MANY_CELLS,
+    is_empty,
+    reason_against_texts,
 )
 from surefit.errors import DataError
 from surefit.normalization import is_blank, normalize_text
 from surefit.types import LABELS_TYPE, TEXT_TYPE, Examples, Int64Array, Rejected
 
 _CHUNK_ROWS = 65_536
-_PREFIX_CHARACTERS = 64
+_NO_CELLS: RoleCells[str] = RoleCells(None, None, None, None)
+
+
+class NoUsableRowsError(DataError):
+    """A file has records, and none of them can be used.
+
+    Attributes:
+        rejected: all of them, in the order of the file.
+    """
+
+    def __init__(self, message: str, rejected: tuple[Rejected, ...]) -> None:
+        super().__init__(message)
+        self.rejected = rejected
+
+    def advise(self, advice: str) -> None:
+        """Adds to the message where the reader finds the reasons."""
+        self.args = (f"{self}; {advice}",)
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +57,7 @@ class ReadResult:
     Attributes:
         examples: the rows that can be used, their texts as they are in the file.
         rejected: the records that cannot be used, in the order of the file.
+        rejected_cells: what could be read of each of them, so that outputs can show every record.
         records: how many records the file holds, each in one of the two above.
         columns: the names of all columns, trimmed.
         chosen: role (text, text_pair, label, id) -> name of its column, for the roles there are.
@@ -50,6 +67,7 @@ class ReadResult:
 
     examples: Examples
     rejected: tuple[Rejected, ...]
+    rejected_cells: tuple[RoleCells[str], ...]
     records: int
     columns: tuple[str, ...]
     chosen: Mapping[str, str]
@@ -103,6 +121,7 @@ class Collector:
         self._has_ids = roles.id is not None
         self._labelled = labelled
         self._rejected: list[Rejected] = []
+        self._rejected_cells: list[RoleCells[str]] = []
         self._rejected_with_id: list[Rejected] = []
         self._labels: dict[str, str] = {}
         self._rows = _Rows([], [], [], [])
@@ -120,7 +139,7 @@ class Collector:
         label = self._label(cells.label)
         reason = self._reason_against(cells, label)
         if reason:
-            self.reject(line, reason, cells.id)
+            self.reject(line, reason, cells)
             return
         assert cells.text is not None
         self.records += 1
@@ -136,29 +155,29 @@ class Collector:
 
     def add_typed(self, line: int, cells: RoleCells[Any]) -> None:
         """Takes one record of typed cells, which become text by the rule of `surefit.data.cells`."""
-        label, id_ = cells.label, None
+        label = cells.label
         try:
             id_ = text_of(cells.id)
             if self._labelled and isinstance(label, NESTED_KINDS) and not isinstance(label, dict):
                 raise UnreadableCell(SEVERAL_LABELS)
             texts = RoleCells(text_of(cells.text), text_of(cells.text_pair), self._label_text(label), id_)
         except UnreadableCell as unreadable:
-            self.reject(line, unreadable.reason, id_)
+            self.reject(line, unreadable.reason, RoleCells(*map(_text_if_readable, cells)))
         else:
             self.add(line, texts)
 
-    def reject(self, line: int, reason: str, id_: str | None = None) -> None:
+    def reject(self, line: int, reason: str, cells: RoleCells[str] = _NO_CELLS) -> None:
         """Takes one record that cannot be used.
 
         Args:
             line: where it starts.
             reason: one of the phrases of `surefit.data.reasons`.
-            id_: its own id, where that could be read. Where ids are named and it has none, its id stays
-                empty: its number could be the id of another.
+            cells: those that could be read. Where ids are named and it has none, its id stays empty:
+                its number could be the id of another.
         """
         self.records += 1
-        if _is_empty(id_):
-            id_ = None
+        self._rejected_cells.append(cells)
+        id_ = None if is_empty(cells.id) else cells.id
         self._rejected.append(Rejected(self.records, line, reason, id_ or ("" if self._has_ids else str(self.records))))
         if id_:
             self._rejected_with_id.append(self._rejected[-1])
@@ -171,8 +190,8 @@ class Collector:
             notes: sentences on the file.
 
         Raises:
-            DataError: there are no records, two have one id, or labels are needed and no record
-                can be used.
+            NoUsableRowsError: labels are needed and no record can be used.
+            DataError: there are no records, or two have one id.
         """
         if not self.records:
             raise DataError("the file names its columns and has no rows")
@@ -180,6 +199,7 @@ class Collector:
         result = ReadResult(
             examples=examples,
             rejected=tuple(self._rejected),
+            rejected_cells=tuple(self._rejected_cells),
             records=self.records,
             columns=self._columns,
             chosen={role: self._columns[place] for role, place in self._roles.present.items()},
@@ -210,13 +230,12 @@ class Collector:
             return None
 
     def _reason_against(self, cells: RoleCells[str], label: str) -> str:
-        if _is_empty(cells.text):
-            return EMPTY_TEXT
-        if self._roles.text_pair is not None and _is_empty(cells.text_pair):
-            return EMPTY_TEXT_PAIR
+        reason = reason_against_texts(cells.text, cells.text_pair, pairs=self._roles.text_pair is not None)
+        if reason:
+            return reason
         if self._labelled and not label:
             return MISSING_LABEL
-        if self._has_ids and _is_empty(cells.id):
+        if self._has_ids and is_empty(cells.id):
             return MISSING_ID
         return ""
 
@@ -243,22 +262,21 @@ def _column(table: pa.Table, name: str) -> pa.Array:
     return table.column(name).combine_chunks()
 
 
-def _is_empty(text: str | None) -> bool:
-    """Whether nothing of a text can be seen; its beginning mostly tells."""
-    if not text:
-        return True
-    if "!" <= text[0] <= "~":  # a visible ASCII character, which normalisation never removes
-        return False
-    return is_blank(text[:_PREFIX_CHARACTERS]) and is_blank(text)
+def _text_if_readable(cell: Any) -> str | None:
+    try:
+        return text_of(cell)
+    except UnreadableCell:
+        return None
 
 
-def _nothing_usable(result: ReadResult) -> DataError:
+def _nothing_usable(result: ReadResult) -> NoUsableRowsError:
     counts = ", ".join(f"{count:,} {reason}" for reason, count in result.rejected_by_reason().items())
     first = result.rejected[0].line
     advice = ""
     if result.rejected_by_reason().keys() <= {TOO_FEW_CELLS, TOO_MANY_CELLS}:
         advice = f"; the header has {len(result.columns)} columns: check --delimiter, --quote and the header"
-    return DataError(f"none of the {result.records:,} rows can be used ({counts}), the first of them in line {first}{advice}")
+    sentence = f"none of the {result.records:,} rows can be used ({counts}), the first of them in line {first}{advice}"
+    return NoUsableRowsError(sentence, result.rejected)
 
 
 def _require_unique_ids(examples: Examples, rejected: Sequence[Rejected], column: str) -> None:

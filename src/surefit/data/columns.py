@@ -1,15 +1,16 @@
 """Which column holds the text, the second text, the label and the id.
 
 A flag names a column exactly (spaces around names do not count), else without regard to case where
-that leaves one. Text and label are found by their usual names when no flag is given, but only if
-exactly one column fits: a guess would train on the wrong thing.
+that leaves one. Where no flag is given, the column of the same name as in the training data comes
+first, where those are known. Else text and label are found by their usual names, but only if exactly
+one column fits: a guess would train on the wrong thing.
 """
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Generic, NamedTuple, TypeVar
 
 from surefit.config import ReadSettings
@@ -22,9 +23,11 @@ TEXT_NAMES = (
 )
 LABEL_NAMES = ("label", "class", "category", "target", "sentiment", "intent", "topic", "emotion", "tag", "label_name")
 
-_PAIR_NAME = "text_pair"
+# In the order in which they are looked for.
+_USUAL_NAMES: Mapping[str, Sequence[str]] = {"text_pair": ("text_pair",), "text": TEXT_NAMES, "label": LABEL_NAMES}
 
 _FLAGS = {"text": "--text", "text_pair": "--text-pair", "label": "--label", "id": "--id"}
+_WORDS = {"text": "text", "text_pair": "second text", "label": "label", "id": "id"}
 _SHOWN_NAMES = 20
 _SHOWN_CHARACTERS = 30
 _COMPARED_NAMES = 1000
@@ -33,16 +36,24 @@ _NEAR = 0.8  # so alike are "lable" and "label"
 Cell = TypeVar("Cell")
 
 
-class UnknownColumnError(DataError):
-    """A flag names a column that is not there.
+@dataclass(frozen=True)
+class AsTrained(ReadSettings):
+    """Settings for a file that goes with training data.
 
     Attributes:
-        role: what the column was named for: text, text_pair, label or id.
+        trained: role (text, text_pair, label, id) -> column of the training data; empty where that
+            is not known.
+        given_beside: whether the file is given beside the training data, for validation or test. It
+            needs a column for each of their roles, and a flag holds for both.
     """
 
-    def __init__(self, message: str, role: str) -> None:
-        super().__init__(message)
-        self.role = role
+    trained: Mapping[str, str] = field(default_factory=dict)
+    given_beside: bool = False
+
+    @classmethod
+    def of(cls, settings: ReadSettings, trained: Mapping[str, str], *, given_beside: bool = False) -> AsTrained:
+        """The same settings, with the columns of the training data."""
+        return cls(**asdict(settings), trained=trained, given_beside=given_beside)
 
 
 class RoleCells(NamedTuple, Generic[Cell]):
@@ -96,7 +107,8 @@ def choose_columns(columns: Sequence[str], settings: ReadSettings, *, labelled: 
 
     Args:
         columns: the names of all columns of the file, trimmed.
-        settings: the flags; `settings.header` says whether the names come from the file.
+        settings: the flags, and the training data's columns where they are known; `settings.header`
+            says whether the names come from the file.
         labelled: whether a label is needed. Where it is not, a label column that is absent or
             uncertain is no error.
         from_first_line: whether the names are the first line of the file, which may be data after all.
@@ -104,29 +116,51 @@ def choose_columns(columns: Sequence[str], settings: ReadSettings, *, labelled: 
     Raises:
         DataError: a flag names no column or two, no column is certain, or two roles meet in one.
     """
-    named = {role: getattr(settings, role) for role in _FLAGS}
-    if not labelled and named["label"] is not None and not _matches(columns, named["label"]):
-        named["label"] = None
-    found = {role: _named_column(columns, role, name) for role, name in named.items() if name is not None}
-    taken = set(found.values())
-    if named["text"] is None and named["text_pair"] is None and len(pairs := _candidates(columns, (_PAIR_NAME,), taken)) == 1:
-        found["text_pair"] = pairs[0]
-        taken.add(pairs[0])
-    if "text" not in found:
-        candidates = _candidates(columns, TEXT_NAMES, taken)
-        if len(columns) == 1 and not settings.header and not labelled:
-            candidates = [0]  # a plain list of texts
-        if len(candidates) != 1:
-            raise _uncertain(columns, "text", TEXT_NAMES, found, from_first_line=from_first_line)
-        found["text"] = candidates[0]
-    if "label" not in found:
-        candidates = _candidates(columns, LABEL_NAMES, taken)
-        if len(candidates) == 1:
-            found["label"] = candidates[0]
-        elif labelled:
-            raise _uncertain(columns, "label", LABEL_NAMES, found, from_first_line=from_first_line)
+    known = settings if isinstance(settings, AsTrained) else AsTrained.of(settings, {})
+    asked = {role: _matches(columns, name) for role in _FLAGS if (name := getattr(settings, role)) is not None}
+    if not labelled and asked.get("label") == []:
+        del asked["label"]
+    found = {role: places[0] for role, places in asked.items() if len(places) == 1}
+    _add_trained(columns, known, found, labelled=labelled)
+    _add_usual(columns, known, found, labelled=labelled)
+    for role, places in asked.items():
+        if len(places) != 1:
+            raise _unfit(columns, role, places, found, known)
+    needed = {"text": True, "text_pair": known.given_beside and "text_pair" in known.trained, "label": labelled}
+    for role in needed:
+        if needed[role] and role not in found:
+            raise _uncertain(columns, role, found, known, from_first_line=from_first_line)
     _refuse_shared(columns, found)
     return Roles(found["text"], found.get("text_pair"), found.get("label"), found.get("id"))
+
+
+def usual_second_text(columns: Sequence[str]) -> str | None:
+    """The column that is read as the second text where nothing else is known, if there is one."""
+    places = _candidates(columns, _USUAL_NAMES["text_pair"], ())
+    return columns[places[0]] if len(places) == 1 else None
+
+
+def _add_trained(columns: Sequence[str], settings: AsTrained, found: dict[str, int], *, labelled: bool) -> None:
+    """Adds the columns of the training data that no role has yet."""
+    for role in ("text", "text_pair", "label") if labelled else ("text", "text_pair"):
+        # Who names the text names the second text too.
+        named = getattr(settings, role) is not None or (role == "text_pair" and settings.text is not None)
+        if role in settings.trained and not named:
+            free = [place for place in _matches(columns, settings.trained[role]) if place not in found.values()]
+            if len(free) == 1:
+                found[role] = free[0]
+
+
+def _add_usual(columns: Sequence[str], settings: AsTrained, found: dict[str, int], *, labelled: bool) -> None:
+    """Adds the columns that their names make certain; a second text only where training may have had one."""
+    for role, names in _USUAL_NAMES.items():
+        candidates = _candidates(columns, names, found.values())
+        if role == "text_pair" and (settings.text is not None or (settings.trained and role not in settings.trained)):
+            continue
+        if role == "text" and len(columns) == 1 and not settings.header and not labelled:
+            candidates = [0]  # a plain list of texts
+        if role not in found and len(candidates) == 1:
+            found[role] = candidates[0]
 
 
 def shown_names(columns: Sequence[str]) -> str:
@@ -147,17 +181,26 @@ def _matches(columns: Sequence[str], name: str) -> list[int]:
     return exact or [place for place, column in enumerate(columns) if column.casefold() == wanted.casefold()]
 
 
-def _named_column(columns: Sequence[str], role: str, name: str) -> int:
-    places = _matches(columns, name)
-    if len(places) == 1:
-        return places[0]
-    flag = f"{_FLAGS[role]} {shown_name(name)}"
+def _unfit(
+    columns: Sequence[str], role: str, places: Sequence[int], found: Mapping[str, int], settings: AsTrained
+) -> DataError:
+    """What to say of a flag that names no column, or several; `found` are the columns of all roles."""
+    name = getattr(settings, role)
+    flag, shown = f"{_FLAGS[role]} {shown_name(name)}", f"(columns: {shown_names(columns)})"
     if places:
-        raise DataError(f"{flag} fits {len(places)} columns ({shown_names(columns)}); column names must differ")
-    lowered = {column.casefold(): column for column in columns[:_COMPARED_NAMES]}
-    near = difflib.get_close_matches(normalize_text(name).casefold(), lowered, n=1)
-    hint = f"; did you mean {shown_name(lowered[near[0]])}?" if near else ""
-    raise UnknownColumnError(f"{flag} names no column{hint} (columns: {shown_names(columns)})", role)
+        return DataError(f"{flag} fits {len(places)} columns ({shown_names(columns)}); column names must differ")
+    problem = f"{flag} names no column {shown}"
+    if settings.given_beside:
+        return DataError(f"{problem}; {_renaming(role, settings)}")
+    taken = {place for other, place in found.items() if other != role}
+    free = {column.casefold(): column for place, column in enumerate(columns[:_COMPARED_NAMES]) if place not in taken}
+    near = difflib.get_close_matches(normalize_text(name).casefold(), free, n=1)
+    return DataError(f"{problem}; did you mean {shown_name(free[near[0]])}?" if near else problem)
+
+
+def _renaming(role: str, settings: AsTrained) -> str:
+    """What to do with a file that is given beside the training data, since a flag would hold for both."""
+    return f"rename the column to {shown_name(settings.trained[role])}, as in the training data"
 
 
 def _candidates(columns: Sequence[str], names: Sequence[str], taken: Collection[int]) -> list[int]:
@@ -169,16 +212,19 @@ def _plain(column: str) -> str:
 
 
 def _uncertain(
-    columns: Sequence[str], role: str, names: Sequence[str], found: Mapping[str, int], *, from_first_line: bool
+    columns: Sequence[str], role: str, found: Mapping[str, int], settings: AsTrained, *, from_first_line: bool
 ) -> DataError:
     """What to say where not exactly one column fits a role; `found` are the columns of other roles."""
-    flag, shown = _FLAGS[role], f"(columns: {shown_names(columns)})"
-    if _candidates(columns, names, found.values()):
-        return DataError(f"more than one column could be the {role} {shown}; name it with {flag}")
-    nothing = f"no column is certain to be the {role} {shown}"
+    flag, names, shown = _FLAGS[role], _USUAL_NAMES[role], f"(columns: {shown_names(columns)})"
+    several = bool(_candidates(columns, names, found.values()))
+    problem = f"{'more than one column could' if several else 'no column is certain to'} be the {_WORDS[role]} {shown}"
+    if settings.given_beside:
+        return DataError(f"{problem}; {_renaming(role, settings)}")
+    if several:
+        return DataError(f"{problem}; name it with {flag}")
     for other, place in found.items():
         if _candidates([columns[place]], names, ()):
-            return DataError(f"{nothing}, since {_FLAGS[other]} takes {shown_name(columns[place])}; name another with {flag}")
+            return DataError(f"{problem}, since {shown_name(columns[place])} is the {_WORDS[other]}; name another with {flag}")
     free = [column for place, column in enumerate(columns[:_COMPARED_NAMES]) if place not in found.values()]
     near = [column for column in free if difflib.get_close_matches(_plain(column), names, n=1, cutoff=_NEAR)]
     hints = [f"perhaps {flag} {shown_name(near[0])}" if near else f"name it with {flag}"]
@@ -186,7 +232,7 @@ def _uncertain(
         hints.append("if it is several columns, name the character between them with --delimiter")
     if from_first_line:  # a word of a text may look like a name too
         hints.append("if the first line is data, add --no-header")
-    return DataError("; ".join([nothing, *hints]))
+    return DataError("; ".join([problem, *hints]))
 
 
 def _refuse_shared(columns: Sequence[str], found: dict[str, int]) -> None:

@@ -18,13 +18,14 @@ from surefit.data.parquet import read_table
 from surefit.errors import DataError, UsageError
 from surefit.normalization import normalize_text
 
+_ARROW_ERRORS = (pa.ArrowException, OSError, TypeError, ValueError)
+
 
 def read_any_frame(frame: Any, settings: ReadSettings, *, labelled: bool) -> ReadResult:
     """Reads a table in memory.
 
     Args:
-        frame: a pandas DataFrame, an Arrow table, or an object with `__arrow_c_stream__`, as polars
-            and others have.
+        frame: anything that `as_table` knows for a table.
         settings: columns.
         labelled: whether a label is needed.
 
@@ -32,20 +33,51 @@ def read_any_frame(frame: Any, settings: ReadSettings, *, labelled: bool) -> Rea
         DataError: the columns cannot be used.
         UsageError: it is no table.
     """
-    if isinstance(frame, pa.Table):
-        return read_table(frame, settings, labelled=labelled)
-    if hasattr(frame, "iloc") and hasattr(frame, "columns"):
-        return _read_pandas(frame, settings, labelled=labelled)
-    if hasattr(frame, "__arrow_c_stream__"):
-        return read_table(_as_table(frame), settings, labelled=labelled)
-    raise UsageError(f"{type(frame).__name__} is no table; give a pandas DataFrame, an Arrow table or a file")
+    table = as_table(frame)
+    if table is None:
+        raise UsageError(f"{type(frame).__name__} is no table; give a pandas DataFrame, an Arrow table or a file")
+    if isinstance(table, pa.Table):
+        return read_table(table, settings, labelled=labelled)
+    return _read_pandas(table, settings, labelled=labelled)
 
 
-def _as_table(frame: Any) -> pa.Table:
+def as_table(value: Any) -> Any:
+    """A table in memory in one of two forms, both of which can be read again and again.
+
+    Args:
+        value: a pandas DataFrame, an Arrow table, an object with `__arrow_c_stream__`, as polars
+            and others have, one with `column_names` whose columns are its items, as a
+            `datasets.Dataset`; or something else.
+
+    Returns:
+        a pandas DataFrame as it is, any other table as an Arrow table; None for what is no table,
+        such as a column alone.
+
+    Raises:
+        DataError: it is a table and its rows cannot be read.
+    """
+    if isinstance(value, pa.Table):
+        return value
+    if hasattr(value, "iloc"):  # pandas; a Series has no columns
+        return value if hasattr(value, "columns") else None
     try:
-        return pa.table(frame)
-    except (pa.ArrowException, TypeError, ValueError) as error:
-        raise DataError(f"it cannot become an Arrow table ({type(error).__name__})") from None
+        if hasattr(value, "__arrow_c_stream__"):
+            stream = _stream_of_rows(value)
+            return None if stream is None else stream.read_all()
+        names = getattr(value, "column_names", None)
+        if isinstance(names, list) and hasattr(value, "__getitem__"):
+            return pa.table({name: list(value[name]) for name in names})
+    except _ARROW_ERRORS as error:
+        raise DataError(f"the rows of the table cannot be read ({type(error).__name__})") from None
+    return None
+
+
+def _stream_of_rows(value: Any) -> pa.RecordBatchReader | None:
+    """The stream that an object offers; none where it is one of single values, as of a column."""
+    try:
+        return pa.RecordBatchReader.from_stream(value)
+    except _ARROW_ERRORS:
+        return None
 
 
 def _read_pandas(frame: Any, settings: ReadSettings, *, labelled: bool) -> ReadResult:

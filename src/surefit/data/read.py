@@ -59,6 +59,7 @@ def read(path: Path, settings: ReadSettings, *, labelled: bool = True) -> ReadRe
         The rows that can be used and the records that cannot.
 
     Raises:
+        NoUsableRowsError: labels are needed and no row can be used.
         DataError: the file, its format or its columns cannot be used.
         UsageError: the encoding is unknown.
     """

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from surefit.normalization import is_blank
+
 EMPTY_TEXT = "empty text"
 EMPTY_TEXT_PAIR = "empty second text"
 MISSING_LABEL = "missing label"
@@ -20,3 +22,27 @@ DUPLICATE_KEY = "duplicate key"
 NESTED_VALUE = "nested value"
 NOT_FINITE = "number not finite"
 UNKNOWN_KIND = "unknown kind of value"
+
+
+def reason_against_texts(text: str | None, text_pair: str | None, *, pairs: bool) -> str:
+    """Why the texts of a row cannot be used; empty where they can.
+
+    Args:
+        text: the text, None where it is missing.
+        text_pair: the second text likewise.
+        pairs: whether rows are pairs of texts.
+    """
+    if is_empty(text):
+        return EMPTY_TEXT
+    if pairs and is_empty(text_pair):
+        return EMPTY_TEXT_PAIR
+    return ""
+
+
+def is_empty(text: str | None) -> bool:
+    """Whether nothing of a text can be seen; its beginning mostly tells."""
+    if not text:
+        return True
+    if "!" <= text[0] <= "~":  # a visible ASCII character, which normalisation never removes
+        return False
+    return is_blank(text[:64]) and is_blank(text)

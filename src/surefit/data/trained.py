@@ -9,15 +9,18 @@ from typing import Any
 
 from surefit.config import ReadSettings
 from surefit.data.collect import ReadResult
-from surefit.data.columns import UnknownColumnError
+from surefit.data.columns import AsTrained, shown_name, usual_second_text
 from surefit.data.read import read, read_frame
 
 
-def read_as_trained(source: Any, settings: ReadSettings, columns: Mapping[str, str], *, labelled: bool) -> ReadResult:
+def read_as_trained(
+    source: Any, settings: ReadSettings, columns: Mapping[str, str], *, labelled: bool, given_beside: bool = False
+) -> ReadResult:
     """Reads a file or a frame with columns of its own, or else with those that the model was trained on.
 
     A column that is asked for comes first, then the one of the same name as in training, then one
-    that is found by its usual name. A second text is not looked for where training had none.
+    that is found by its usual name. A second text is not looked for where training had none; that
+    is noted.
 
     Args:
         source: path of a file, or a frame.
@@ -25,30 +28,25 @@ def read_as_trained(source: Any, settings: ReadSettings, columns: Mapping[str, s
         columns: role (text, text_pair, label, id) -> column of the training data; empty where that
             is not known. The id is the file's own matter.
         labelled: whether each row needs a label.
+        given_beside: whether the source is given beside the training data, for validation or test:
+            then it needs the same columns, and is asked for their names rather than for a flag.
 
     Raises:
         DataError, UsageError: as `read` and `read_frame`.
     """
-    roles = ("text", "text_pair", "label") if labelled else ("text", "text_pair")
-    trained: dict[str, Any] = {role: columns[role] for role in roles if role in columns and getattr(settings, role) is None}
-    if settings.text is not None:
-        trained.pop("text_pair", None)  # who names the text names the second text too
-    while True:
-        try:
-            reading = _read(source, dataclasses.replace(settings, **trained), labelled=labelled)
-            break
-        except UnknownColumnError as absent:
-            if absent.role not in trained:
-                raise
-            del trained[absent.role]
-    if columns and "text_pair" not in columns and settings.text_pair is None and "text_pair" in reading.chosen:
-        # A second text was found by its name; who names the text gets none.
-        trained["text"] = reading.chosen["text"]
-        reading = _read(source, dataclasses.replace(settings, **trained), labelled=labelled)
-    return reading
-
-
-def _read(source: Any, settings: ReadSettings, *, labelled: bool) -> ReadResult:
+    known = AsTrained.of(settings, columns, given_beside=given_beside)
     if isinstance(source, str | Path):
-        return read(Path(source), settings, labelled=labelled)
-    return read_frame(source, settings, labelled=labelled)
+        reading = read(Path(source), known, labelled=labelled)
+    else:
+        reading = read_frame(source, known, labelled=labelled)
+    unread = usual_second_text(reading.columns)
+    if (
+        unread is None
+        or unread in reading.chosen.values()
+        or settings.text is not None
+        or not columns
+        or "text_pair" in columns
+    ):
+        return reading
+    note = f"the column {shown_name(unread)} is not read: the model is trained on single texts"
+    return dataclasses.replace(reading, notes=(*reading.notes, note))

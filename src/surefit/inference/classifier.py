@@ -13,20 +13,22 @@ from numpy.typing import NDArray
 
 from surefit.config import MachineSettings, ReadSettings
 from surefit.data.collect import ReadResult
+from surefit.data.frames import as_table
+from surefit.data.reasons import reason_against_texts
 from surefit.data.trained import read_as_trained
 from surefit.decision import to_predictions
 from surefit.errors import UsageError
 from surefit.inference.engine import predict_logits
-from surefit.inference.frames import has_no_rows, is_frame, with_predictions
+from surefit.inference.frames import with_predictions
 from surefit.inference.trace import trace_prediction
 from surefit.model.hardware import Hardware, choose_hardware
 from surefit.model.pretrained import SavedClassifier, load_classifier
-from surefit.normalization import is_blank, normalize_text
+from surefit.normalization import normalize_text
 from surefit.progress import Progress
 from surefit.trace import PredictionTrace
 from surefit.types import FloatArray, LabelSchema, Prediction
 
-EMPTY_TEXT = "empty text"
+# Of rows in Python only: what a file or a table holds is read as text.
 NOT_A_TEXT = "not a text"
 
 
@@ -94,8 +96,8 @@ class TextClassifier:
 
         Args:
             texts: a text; a sequence, Series or Arrow array of texts; or a table: a pandas
-                DataFrame, an Arrow table, or what offers itself as an Arrow stream, as polars does.
-                Missing and empty texts are allowed.
+                DataFrame, an Arrow table, what offers itself as an Arrow stream, as polars does,
+                or a `datasets.Dataset`. Missing and empty texts are allowed.
             text_pairs: the second text or texts, where the model was trained on pairs.
             columns: for a table, which columns to read, as `text="review"` and
                 `text_pair="answer"`; when not given, those of the training data, else the text is
@@ -108,14 +110,15 @@ class TextClassifier:
             and the reason.
 
         Raises:
-            DataError: the column of a table is not certain.
+            DataError: the column of a table is not certain, or its rows cannot be read.
             UsageError: there are not as many second texts as texts, or they are neither texts nor
                 a table; the model judges pairs and single texts are given, or the reverse; a table
                 and second texts beside it are given; or the table has a column of a name that is to
                 be added.
         """
-        if is_frame(texts):
-            return with_predictions(texts, self._predict_frame(texts, text_pairs, columns))
+        table = as_table(texts)
+        if table is not None:
+            return with_predictions(table, self._predict_table(table, text_pairs, columns))
         predictions = self._predict(_rows_of(texts, columns), _pairs_of(text_pairs))
         return predictions[0] if isinstance(texts, str) else predictions
 
@@ -133,8 +136,9 @@ class TextClassifier:
         Raises:
             DataError, UsageError: as in `predict`.
         """
-        if is_frame(texts):
-            predictions = self._predict_frame(texts, text_pairs, columns)
+        table = as_table(texts)
+        if table is not None:
+            predictions = self._predict_table(table, text_pairs, columns)
         else:
             predictions = self._predict(_rows_of(texts, columns), _pairs_of(text_pairs))
         unusable = (float("nan"),) * len(self.classes)
@@ -165,19 +169,20 @@ class TextClassifier:
         Raises:
             UsageError: a text is empty or none, or the second one is missing or not wanted.
         """
-        texts = [text] if text_pair is None else [text, text_pair]
-        self._require_kind(pairs=text_pair is not None)
-        for reason in filter(None, map(_reason, texts)):
+        pairs = text_pair is not None
+        self._require_kind(pairs=pairs)
+        reason = _reason(text, text_pair, pairs=pairs)
+        if reason:
             raise UsageError(f"there is nothing to trace: {reason}")
+        texts = [text] if text_pair is None else [text, text_pair]
         return trace_prediction(self._saved, self._hardware, [normalize_text(part) for part in texts])
 
     def _predict(self, texts: list[Any], pairs: list[Any] | None, progress: Progress | None = None) -> list[Prediction]:
         self._require_kind(pairs=pairs is not None)
         if pairs is not None and len(pairs) != len(texts):
             raise UsageError(f"there are {len(texts)} texts and {len(pairs)} second texts; give one for each")
-        reasons = [_reason(text) for text in texts]
-        if pairs is not None:
-            reasons = [reason or _reason(pair) for reason, pair in zip(reasons, pairs, strict=True)]
+        rows = zip(texts, pairs or [None] * len(texts), strict=True)
+        reasons = [_reason(text, pair, pairs=pairs is not None) for text, pair in rows]
         usable = [row for row, reason in enumerate(reasons) if not reason]
         logits, truncated = self._logits(
             [texts[row] for row in usable], None if pairs is None else [pairs[row] for row in usable], progress
@@ -206,16 +211,16 @@ class TextClassifier:
             wanted = f"single texts: leave {second} out" if pairs else f"pairs of texts: give {second} too"
             raise UsageError(f"this model judges {wanted}")
 
-    def _predict_frame(self, frame: Any, text_pairs: Any, columns: dict[str, str | None]) -> list[Prediction]:
+    def _predict_table(self, table: Any, text_pairs: Any, columns: dict[str, str | None]) -> list[Prediction]:
         unknown = set(columns) - {"text", "text_pair"}
         if unknown:
             raise UsageError(f"predict takes text= and text_pair= as names of columns, not {min(unknown)}=")
         if text_pairs is not None:
             raise UsageError("the second texts of a table are a column of it; name it with text_pair=")
-        if has_no_rows(frame):
+        if not len(table):
             return []
         settings = ReadSettings(text=columns.get("text"), text_pair=columns.get("text_pair"))
-        return self.predict_records(read_as_trained(frame, settings, self.columns, labelled=False))
+        return self.predict_records(read_as_trained(table, settings, self.columns, labelled=False))
 
     def __repr__(self) -> str:
         more = ", ..." if len(self.classes) > 5 else ""
@@ -235,13 +240,15 @@ def _rows_of(texts: Any, columns: dict[str, str | None]) -> list[Any]:
 
 def _is_no_list(texts: Any) -> bool:
     """Whether something is no sequence of texts; a set is none because its order is not defined."""
-    if isinstance(texts, bytes | Mapping | set | frozenset) or hasattr(texts, "columns"):
+    if isinstance(texts, bytes | Mapping | set | frozenset) or hasattr(texts, "columns") or hasattr(texts, "column_names"):
         return True
     # A numpy array of no dimension has the methods of a sequence, but no rows.
     return not isinstance(texts, Iterable) or getattr(texts, "ndim", 1) == 0
 
 
 def _pairs_of(text_pairs: Any) -> list[Any] | None:
+    if text_pairs is not None and as_table(text_pairs) is not None:
+        raise UsageError(f"give the second texts of a list of texts as a list too, not as {type(text_pairs).__name__}")
     return None if text_pairs is None else _rows_of(text_pairs, {})
 
 
@@ -249,15 +256,19 @@ def _unusable(reason: str) -> Prediction:
     return Prediction(labels=(), scores=(), score=0.0, truncated=False, reason=reason)
 
 
-def _reason(text: object) -> str:
-    """Why a text cannot be classified; empty where it can."""
-    if not isinstance(text, str):
-        return EMPTY_TEXT if _is_missing(text) else NOT_A_TEXT
-    try:
-        text.encode()
-    except UnicodeEncodeError:  # half of a surrogate pair: no tokenizer reads it
+def _reason(text: Any, text_pair: Any, *, pairs: bool) -> str:
+    """Why a row cannot be classified; empty where it can."""
+    text, text_pair = (None if _is_missing(part) else part for part in (text, text_pair))
+    if not all(part is None or _is_text(part) for part in (text, text_pair)):
         return NOT_A_TEXT
-    return EMPTY_TEXT if is_blank(text) else ""
+    return reason_against_texts(text, text_pair, pairs=pairs)
+
+
+def _is_text(value: object) -> bool:
+    try:
+        return isinstance(value, str) and value.encode() is not None
+    except UnicodeEncodeError:  # half of a surrogate pair: no tokenizer reads it
+        return False
 
 
 def _is_missing(value: object) -> bool:

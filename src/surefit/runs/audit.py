@@ -10,9 +10,8 @@ from surefit.config import ReadSettings
 from surefit.data.audit import Audit, Source, audit
 from surefit.data.clean import clean
 from surefit.data.duplicates import exact_groups, find_duplicates
-from surefit.data.read import read
 from surefit.runs.directory import require_writable
-from surefit.runs.rejected import write_rejected
+from surefit.runs.rejected import read_and_list_rejected
 
 
 def audit_file(data: Path, options: Mapping[str, Any], rejected: Path | None) -> Audit:
@@ -28,9 +27,7 @@ def audit_file(data: Path, options: Mapping[str, Any], rejected: Path | None) ->
     """
     if rejected is not None:
         require_writable(rejected, data)
-    reading = read(data, ReadSettings(**options))
-    if rejected is not None:
-        write_rejected(rejected, reading.rejected)
+    reading = read_and_list_rejected(data, ReadSettings(**options), {}, rejected)
     cleaned = clean(reading.examples)
     groups = exact_groups(cleaned.examples.texts, cleaned.examples.text_pairs)
     assert reading.examples.labels is not None  # rows read as labelled are

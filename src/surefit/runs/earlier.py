@@ -25,6 +25,18 @@ class EarlierRun:
     columns: Mapping[str, str]
     seen: SeenTexts
 
+    def change_of_kind(self, columns: Mapping[str, str]) -> str:
+        """A sentence where this model judged single texts and the rows are pairs, or the reverse; else empty.
+
+        Args:
+            columns: role -> column of the rows to train on.
+        """
+        before, now = ("text_pair" in roles for roles in (self.columns, columns))
+        if before == now or not self.columns:
+            return ""
+        kinds = {False: "single texts", True: "pairs of texts"}
+        return f"the run that is trained on from has learned {kinds[before]}, and this one learns {kinds[now]}"
+
 
 def find_earlier_run(model: str) -> EarlierRun | None:
     """The earlier run that `--model` names; None for a model that no run of SureFit has saved.

@@ -10,13 +10,13 @@ import numpy as np
 
 from surefit.config import ReadSettings
 from surefit.data.clean import clean, encode_labels
-from surefit.data.trained import read_as_trained
 from surefit.evaluation.metrics import evaluate
 from surefit.inference.classifier import load
 from surefit.progress import Progress
 from surefit.runs.directory import require_run, require_writable
+from surefit.runs.leaks import learned_warning
 from surefit.runs.predict import reading_notes
-from surefit.runs.rejected import write_rejected
+from surefit.runs.rejected import read_and_list_rejected
 from surefit.runs.seen import read_seen, unknown_account
 
 
@@ -50,19 +50,15 @@ def evaluate_file(
         require_writable(rejected, data)
     require_run(run)
     classifier = load(run, **machine)
-    reading = read_as_trained(data, ReadSettings(**options), classifier.columns, labelled=True)
-    if rejected is not None:
-        write_rejected(rejected, reading.rejected)
+    reading = read_and_list_rejected(data, ReadSettings(**options), classifier.columns, rejected)
     targets = encode_labels(reading.examples, classifier.schema, data.name)
     for note in reading_notes(reading, classifier.columns):
         progress.note(note)
     seen = read_seen(run)
     learned_from = seen.learned_from(clean(reading.examples).examples)
     leaks = learned_from if learned_from or seen.complete else None
-    if leaks:
-        progress.note(f"WARNING: {leaks:,} of {len(targets):,} rows repeat a text that the model has learned from")
-    if leaks is None:
-        progress.note(unknown_account(run))
+    if warning := unknown_account(run) if leaks is None else learned_warning(leaks):
+        progress.note(warning)
     progress.begin("evaluate", len(reading.examples))
     predictions = classifier.predict_records(reading, progress)
     progress.end()

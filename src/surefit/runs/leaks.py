@@ -5,6 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+LEARNED_UNKNOWN = "whether the model has learned from these rows is not known"
+
+
+def learned_warning(leaks: int | None) -> str:
+    """What a reader must know before the figures of rows that a model is judged on; empty where nothing is wrong.
+
+    Args:
+        leaks: how many of the rows repeat a text that the model has learned from, None where that is not known.
+    """
+    if leaks is None:
+        return LEARNED_UNKNOWN
+    return f"WARNING: the model has learned from {leaks:,} of these rows" if leaks else ""
+
 
 def leak_warnings(leaks: Mapping[str, int | None]) -> list[str]:
     """What a reader must know before the figures of a run; empty where nothing is wrong.
@@ -30,5 +43,5 @@ def unseen(metrics: Mapping[str, Any]) -> str:
     if warnings:
         return f"({'; '.join(warnings)})"
     if leaks["earlier_run"] is None:
-        return "that this run did not train on (the run it trains on from may have)"
+        return f"({LEARNED_UNKNOWN})"
     return "that the model never saw"

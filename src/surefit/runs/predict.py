@@ -40,7 +40,7 @@ class PredictedRows:
 
     Attributes:
         ids: id of each record.
-        texts: the text as given; empty where the record has none.
+        texts: the text as given; empty where the record has none that could be read.
         text_pairs: the second text likewise, None where rows are single texts.
         predictions: one a record.
         classes: class names in the order of the scores.
@@ -113,21 +113,22 @@ def predict_file(
     progress.begin("predict", reading.records)
     predictions = classifier.predict_records(reading, progress)
     progress.end()
-    examples = reading.examples
-    pairs = None if examples.text_pairs is None else _by_record(reading, examples.text_pairs)
+    used, others = reading.examples, reading.rejected_cells
+    pairs = None if used.text_pairs is None else _by_record(reading, used.text_pairs, [cells.text_pair for cells in others])
     return PredictedRows(
-        _by_record(reading, examples.ids, {rejected.record: rejected.id for rejected in reading.rejected}),
-        _by_record(reading, examples.texts),
-        pairs,
-        tuple(predictions),
-        classifier.classes,
+        ids=_by_record(reading, used.ids, [record.id for record in reading.rejected]),
+        texts=_by_record(reading, used.texts, [cells.text for cells in others]),
+        text_pairs=pairs,
+        predictions=tuple(predictions),
+        classes=classifier.classes,
     )
 
 
-def _by_record(reading: ReadResult, column: pa.Array, others: Mapping[int, str] | None = None) -> tuple[str, ...]:
-    """A column of the used rows with a place for each record; those not used have the text in `others` or none."""
-    cells = dict(others or {}) | dict(zip(reading.examples.records.tolist(), column.to_pylist(), strict=True))
-    return tuple(_writable(cells.get(record, "")) for record in range(1, reading.records + 1))
+def _by_record(reading: ReadResult, used: pa.Array, rejected: Sequence[str | None]) -> tuple[str, ...]:
+    """A column with a cell for each record, in their order, from the cells of the used and of the rejected ones."""
+    cells: dict[int, str | None] = dict(zip(reading.examples.records.tolist(), used.to_pylist(), strict=True))
+    cells |= {record.record: cell for record, cell in zip(reading.rejected, rejected, strict=True)}
+    return tuple(_writable(cells[record] or "") for record in range(1, reading.records + 1))
 
 
 def reading_notes(reading: ReadResult, trained: Mapping[str, str]) -> list[str]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from surefit.artifacts import write_csv
+from surefit.config import ReadSettings
+from surefit.data.collect import NoUsableRowsError, ReadResult
+from surefit.data.trained import read_as_trained
 from surefit.types import Rejected
 
 REJECTED_COLUMNS = ("record", "line", "id", "reason")
@@ -16,6 +19,35 @@ def rejected_cells(item: Rejected) -> tuple[object, ...]:
     return item.record, item.line, item.id, item.reason
 
 
-def write_rejected(path: Path, rejected: Iterable[Rejected]) -> None:
-    """Writes the rejected records of one file as CSV, each with line and reason."""
-    write_csv(path, REJECTED_COLUMNS, map(rejected_cells, rejected))
+def where_rejected(listed: Path | None) -> str:
+    """Where a reader finds the rejected records of a file, if they were listed or not."""
+    where = f"is in {listed}" if listed else "is written by --rejected FILE"
+    return f"each rejected record {where}, with line and reason"
+
+
+def read_and_list_rejected(data: Path, settings: ReadSettings, columns: Mapping[str, str], rejected: Path | None) -> ReadResult:
+    """Reads a labelled file and lists its rejected records, also where there are no others.
+
+    Args:
+        data: the file.
+        settings: how it is read.
+        columns: role -> column that a model was trained on; empty where there is none.
+        rejected: the CSV file to list them in, if any.
+
+    Raises:
+        NoUsableRowsError: no record can be used; the message says where the reasons are.
+        DataError: the file cannot be read.
+    """
+    try:
+        reading = read_as_trained(data, settings, columns, labelled=True)
+    except NoUsableRowsError as error:
+        _list_rejected(rejected, error.rejected)
+        error.advise(where_rejected(rejected))
+        raise
+    _list_rejected(rejected, reading.rejected)
+    return reading
+
+
+def _list_rejected(path: Path | None, rejected: Iterable[Rejected]) -> None:
+    if path is not None:
+        write_csv(path, REJECTED_COLUMNS, map(rejected_cells, rejected))

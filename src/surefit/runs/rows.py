@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from surefit.config import Settings
 from surefit.data.clean import Targets, clean, drop_small_classes, encode_labels, label_schema, leave_out_classes
-from surefit.data.collect import ReadResult
+from surefit.data.collect import NoUsableRowsError, ReadResult
 from surefit.data.duplicates import Duplicates, exact_groups, find_duplicates, leaked_rows
 from surefit.data.split import SPLIT_NAMES, Split, SplitName, split, summarize
 from surefit.data.trained import read_as_trained
@@ -22,7 +22,7 @@ from surefit.progress import Progress
 from surefit.runs.earlier import EarlierRun
 from surefit.runs.leaks import leak_warnings
 from surefit.runs.seen import NEVER
-from surefit.trace import STAGE_SENTENCES, PipelineRecorder, StageTrace
+from surefit.trace import GIVEN_SPLIT_SENTENCES, STAGE_SENTENCES, PipelineRecorder, StageTrace
 from surefit.types import SINGLE_LABEL, Examples, Int64Array, LabelSchema, Rejected
 
 
@@ -146,7 +146,7 @@ def prepare_rows(
         splits[name] = SplitRows(parts[source].examples.take(rows), targets[source][rows], groups[source][rows])
     _require_every_class(splits, schema, main.name)
     leaks = {"exact": _count_leaks(splits) if given else 0, "earlier_run": _count_learned_before(splits, earlier)}
-    _record_split(splits, schema, kept, leaks, recorder, start)
+    _record_split(splits, schema, given, kept, leaks, recorder, start)
     return PreparedRows(
         schema=schema,
         splits=splits,
@@ -205,29 +205,28 @@ def _read(
     parts: dict[SplitName, _Part] = {}
     for name in ("train", *sources.given):
         progress.begin(f"read {source_name(sources.of(name))}", 0)
-        reading = read_as_trained(sources.of(name), settings.read, columns, labelled=True)
+        try:
+            reading = read_as_trained(sources.of(name), settings.read, columns, labelled=True, given_beside=name != "train")
+        except NoUsableRowsError as error:
+            error.advise("surefit audit DATA --rejected FILE writes each with line and reason")
+            raise
         if name == "train":
             columns = reading.chosen  # given files are read as the training data are
-        elif ("text_pair" in reading.chosen) != ("text_pair" in columns):
-            raise _other_kind(source_name(sources.of(name)), source_name(sources.data), pairs="text_pair" in columns)
         parts[name] = _Part(source_name(sources.of(name)), reading, reading.examples, rejected=list(reading.rejected))
     progress.end()
+    said = [f"{part.name}: {note}" for part in parts.values() for note in part.reading.notes]
+    if earlier is not None and (change := earlier.change_of_kind(columns)):
+        said.append(change)
+    for note in said:
+        progress.note(note)
     notes = []
     for part in parts.values():
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in part.reading.rejected_by_reason().items())
         left = f", {len(part.rejected):,} rejected ({reasons})" if part.rejected else ""
         notes.append(f"{part.name}: {part.reading.records:,} records{left}")
-        notes += [f"{part.name}: {note}" for note in part.reading.notes]
-    _record(
-        recorder, "read", parts, [part.reading.records for part in parts.values()], parts["train"].reading.columns, notes, start
-    )
+    rows_in = [part.reading.records for part in parts.values()]
+    _record(recorder, "read", parts, rows_in, parts["train"].reading.columns, [*notes, *said], start)
     return parts
-
-
-def _other_kind(name: str, training: str, *, pairs: bool) -> DataError:
-    if pairs:
-        return DataError(f"{name} has no second text, which {training} has; name its column with --text-pair")
-    return DataError(f"{name} has a second text, which {training} has not; leave --text-pair out")
 
 
 def _clean(parts: dict[SplitName, _Part], settings: Settings, recorder: PipelineRecorder, progress: Progress) -> None:
@@ -303,6 +302,7 @@ def _require_every_class(splits: dict[SplitName, SplitRows], schema: LabelSchema
 def _record_split(
     splits: dict[SplitName, SplitRows],
     schema: LabelSchema,
+    given: tuple[SplitName, ...],
     kept: int,
     leaks: dict[str, int | None],
     recorder: PipelineRecorder,
@@ -320,9 +320,8 @@ def _record_split(
     rows = sum(len(part.examples) for part in splits.values())
     columns = (*splits["train"].examples.columns, "class id", "group")
     seconds = time.perf_counter() - start
-    recorder.add(
-        StageTrace("split", STAGE_SENTENCES["split"], rows, columns, rows, (*columns, "split"), tuple(notes), seconds=seconds)
-    )
+    does = GIVEN_SPLIT_SENTENCES[given] if given else STAGE_SENTENCES["split"]
+    recorder.add(StageTrace("split", does, rows, columns, rows, (*columns, "split"), tuple(notes), seconds=seconds))
 
 
 def _record(

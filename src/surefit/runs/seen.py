@@ -20,6 +20,7 @@ from surefit.data.clean import Int8Array
 from surefit.data.duplicates import text_hashes
 from surefit.data.split import SPLIT_NAMES, SplitName
 from surefit.model.saved import FACTS
+from surefit.runs.leaks import LEARNED_UNKNOWN
 from surefit.types import Examples
 
 NEVER = -1
@@ -116,4 +117,4 @@ def read_seen(model: Path) -> SeenTexts:
 def unknown_account(model: Path) -> str:
     """What to say where `read_seen` gives an account that is not complete."""
     path = run_of_model(model).seen_texts
-    return f"whether the model has learned from these rows is not known: {path} is missing, damaged or of another run"
+    return f"{LEARNED_UNKNOWN}: {path} is missing, damaged or of another run"

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from surefit.runs.leaks import unseen
+from surefit.runs.rejected import where_rejected
 from surefit.trace import Table
 
 if TYPE_CHECKING:  # an audit's tables need no torch
@@ -46,12 +47,7 @@ def rows_account(figures: Mapping[str, Any], rejected: Path | None) -> str:
     if not figures["rejected"]:
         return account
     reasons = ", ".join(f"{reason}: {count:,}" for reason, count in figures["rejected_by_reason"].items())
-    return f"{account} ({reasons}); {_where_rejected(rejected)}"
-
-
-def _where_rejected(rejected: Path | None) -> str:
-    where = f"is in {rejected}" if rejected else "is written by --rejected FILE"
-    return f"each rejected record {where}, with line and reason"
+    return f"{account} ({reasons}); {where_rejected(rejected)}"
 
 
 def _per_class(result: Mapping[str, Any], title: str, lead: str) -> Table:
@@ -116,7 +112,7 @@ def audit_tables(audit: Audit, rejected: Path | None) -> tuple[Table, ...]:
     ]
     notes = list(audit.notes)
     if audit.rejected:
-        notes.append(_where_rejected(rejected))
+        notes.append(where_rejected(rejected))
     shown = audit.classes[:_CLASSES_SHOWN]
     classes = [(of.label, f"{of.rows:,}", f"{of.share:.1%}") for of in shown]
     return (

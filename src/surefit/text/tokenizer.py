@@ -50,7 +50,7 @@ class TextTokenizer:
 
     Raises:
         ModelError: it lacks a token for padding, for the start or end of a text or for what it does
-            not know, or does not set those of start and end around texts and pairs of texts.
+            not know, or does not set those of start and end around a text.
     """
 
     def __init__(
@@ -161,9 +161,15 @@ class TextTokenizer:
 
         Returns:
             one encoding a row; a text that says nothing to the tokenizer has its special tokens only.
+
+        Raises:
+            ModelError: rows are pairs and the tokenizer sets no special tokens around pairs, or the
+                maximum length leaves no room for text.
         """
-        if text_pairs is not None and len(text_pairs) != len(texts):
-            raise ValueError(f"{len(texts)} texts and {len(text_pairs)} second texts")
+        if text_pairs is not None:
+            if len(text_pairs) != len(texts):
+                raise ValueError(f"{len(texts)} texts and {len(text_pairs)} second texts")
+            self._require_pair_frame()
         rows: list[str] | list[tuple[str, str]]
         rows = list(texts) if text_pairs is None else list(zip(texts, text_pairs, strict=True))
         special = self.special_tokens_added(pairs=text_pairs is not None)
@@ -181,7 +187,7 @@ class TextTokenizer:
         Raises:
             ModelError: the highest token id is not below `embedding_rows`.
         """
-        highest = max(self.vocab_size - 1, *self._backend.encode("", "").ids)
+        highest = max([self.vocab_size - 1, *self._backend.encode("").ids, *self._backend.encode("", "").ids])
         if highest >= embedding_rows:
             raise ModelError(
                 f"{self._source} does not belong to the model: its token ids go up to {highest}, "
@@ -241,17 +247,26 @@ class TextTokenizer:
             raise ModelError(f"{self._source} has no token for unknown characters: {reason}; it is damaged") from None
 
     def _require_frame(self) -> None:
-        """Refuses a tokenizer that sets other tokens around a text, or between two, than its special tokens."""
+        """Refuses a tokenizer that sets other tokens around a text than its special tokens."""
+        if not self._is_framed(self._backend.encode("").ids):
+            raise ModelError(
+                f"{self._source} does not set {self.special_tokens['cls_token']} before a text and "
+                f"{self.special_tokens['sep_token']} after each text of a row, which encoders need: its post_processor is "
+                f"{'damaged or of another model' if self._backend.post_processor else 'missing'}"
+            )
+
+    def _require_pair_frame(self) -> None:
+        """Refuses a tokenizer that was made for single texts only."""
+        ids = self._backend.encode("", "").ids
+        if not self._is_framed(ids) or self._id_of("sep_token") not in ids[1:-1]:
+            raise ModelError(
+                f"{self._source} has no form for pairs of texts: it does not set {self.special_tokens['cls_token']} before a "
+                f"pair and {self.special_tokens['sep_token']} after each of its texts; use single texts, or another model"
+            )
+
+    def _is_framed(self, ids: Sequence[int]) -> bool:
         first, last = self._id_of("cls_token"), self._id_of("sep_token")
-        single, pair = self._backend.encode("").ids, self._backend.encode("", "").ids
-        framed = all(ids[:1] == [first] and ids[-1:] == [last] for ids in (single, pair))
-        if framed and last in single[1:] and last in pair[1:-1]:
-            return
-        raise ModelError(
-            f"{self._source} does not set {self.special_tokens['cls_token']} before a text and "
-            f"{self.special_tokens['sep_token']} after each text of a row, which encoders need: its post_processor is "
-            f"{'damaged or of another model' if self._backend.post_processor else 'missing'}"
-        )
+        return len(ids) > 1 and (ids[0], ids[-1]) == (first, last)
 
 
 def _longest_first(first: int, second: int, budget: int) -> tuple[int, int]:
