@@ -37,7 +37,8 @@ class _Handler(BaseHTTPRequestHandler):
         repository, separator, rest = self.path.removeprefix("/").partition("/resolve/")
         revision, _, name = rest.partition("/")
         older = revision not in ("main", COMMIT)
-        directory = self.server.root / (f"{repository}@{revision}" if older else repository)
+        commit = revision if older else COMMIT
+        directory = self.server.root / (f"{repository}@{commit}" if older else repository)
         if older and not directory.is_dir():
             self._refuse(HTTPStatus.NOT_FOUND, "RevisionNotFound")
         elif not separator or not directory.is_dir():
@@ -46,9 +47,9 @@ class _Handler(BaseHTTPRequestHandler):
         elif (directory / "GATED").exists():
             self._refuse(HTTPStatus.FORBIDDEN, "GatedRepo")
         elif not (directory / name).is_file():
-            self._refuse(HTTPStatus.NOT_FOUND, "EntryNotFound")
+            self._refuse(HTTPStatus.NOT_FOUND, "EntryNotFound", commit)
         else:
-            self._send((directory / name).read_bytes(), revision if older else COMMIT, with_body=with_body)
+            self._send((directory / name).read_bytes(), commit, with_body=with_body)
 
     def _send(self, content: bytes, commit: str, *, with_body: bool) -> None:
         self.send_response(HTTPStatus.OK)
@@ -59,11 +60,11 @@ class _Handler(BaseHTTPRequestHandler):
         if with_body:
             self.wfile.write(content)
 
-    def _refuse(self, status: HTTPStatus, code: str) -> None:
+    def _refuse(self, status: HTTPStatus, code: str, commit: str = "") -> None:
         self.send_response(status)
         self.send_header("X-Error-Code", code)
-        if code == "EntryNotFound":
-            self.send_header("X-Repo-Commit", COMMIT)
+        if commit:
+            self.send_header("X-Repo-Commit", commit)
         self.send_header("Content-Length", "0")
         self.end_headers()
 

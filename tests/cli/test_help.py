@@ -66,10 +66,21 @@ def test_every_setting_has_a_flag_and_its_own_words_as_help():
                 assert setting.metadata["help"] in page
 
 
-def test_help_on_a_narrow_terminal():
-    outcome = run_here("train", "--help", environment={"COLUMNS": "40"})
+@pytest.mark.parametrize("variable", ["COLUMNS", "TERMINAL_WIDTH"])
+@pytest.mark.parametrize("columns", [30, 50])
+@pytest.mark.parametrize("verb", FLAGS)
+def test_help_on_a_narrow_terminal_shows_each_flag_in_full(verb, columns, variable):
+    outcome = run_program(verb, "--help", environment={variable: str(columns)})
     assert outcome.status == 0
-    assert max(map(len, outcome.out.splitlines())) <= 40
+    assert max(map(len, outcome.out.splitlines())) <= columns
+    assert flags_shown(outcome.out) >= FLAGS[verb] | {"--help"}
+
+
+@pytest.mark.parametrize("columns", range(55, 81, 5))
+def test_help_cuts_no_flag_at_any_width(columns):
+    wide, page = (run_here("train", "--help", environment={"COLUMNS": str(width)}).out for width in (200, columns))
+    assert max(map(len, page.splitlines())) <= columns
+    assert flags_shown(page) == flags_shown(wide)
 
 
 def test_no_verb_shows_the_help_and_is_bad_usage():

@@ -6,6 +6,8 @@ import json
 import shutil
 import subprocess
 import sys
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -90,6 +92,15 @@ def test_another_version_than_the_newest_is_named_after_an_at_sign(hub: HubServe
     # What a run was begun with stays in the cache, whatever the hub has by then.
     unreachable = load_each(hub_environment("http://127.0.0.1:9", tmp_path), name)
     assert unreachable[name]["source"] == name
+
+
+@pytest.mark.parametrize(("version", "commit"), [("main", COMMIT), (COMMIT, COMMIT), (OLDER, OLDER)])
+def test_a_file_that_a_version_lacks_is_answered_with_that_version(hub: HubServer, version: str, commit: str):
+    address = f"{hub.url}/bert-base-uncased/resolve/{version}/absent.json"
+    with pytest.raises(urllib.error.HTTPError) as refusal:
+        urllib.request.urlopen(urllib.request.Request(address, method="HEAD"))
+    with refusal.value as answer:
+        assert (answer.headers["X-Error-Code"], answer.headers["X-Repo-Commit"]) == ("EntryNotFound", commit)
 
 
 def test_model_is_downloaded_by_name_and_its_commit_recorded(loaded: dict[str, dict[str, Any]]):

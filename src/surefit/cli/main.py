@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import signal
 import sys
 from contextlib import suppress
@@ -11,6 +12,7 @@ from types import FrameType
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from surefit.cli.audit import audit
 from surefit.cli.evaluate import evaluate
@@ -19,6 +21,30 @@ from surefit.cli.printable import printable
 from surefit.cli.trace import trace
 from surefit.cli.train import train
 from surefit.errors import Interrupted, SureFitError
+
+# Where a terminal has fewer columns, the boxes of a help page would cut the names of flags.
+_LEAST_COLUMNS_FOR_BOXES = 60
+
+
+class Verb(TyperCommand):
+    """A verb whose help page shows each flag in full, however narrow the terminal is."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Writes the page, in boxes where they fit and as plain text elsewhere."""
+        forced = os.environ.get("TERMINAL_WIDTH", "")  # Typer's own variable
+        columns = int(forced) if forced.isdigit() else shutil.get_terminal_size().columns
+        if columns < _LEAST_COLUMNS_FOR_BOXES:
+            self.rich_markup_mode, formatter.width = None, columns
+        super().format_help(ctx, formatter)
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Writes the plain page's arguments and flags, each on a line of its own with its help below."""
+        for names, meaning in filter(None, (parameter.get_help_record(ctx) for parameter in self.get_params(ctx))):
+            formatter.write_paragraph()
+            formatter.write_text(names)
+            with formatter.indentation():
+                formatter.write_text(meaning)
+
 
 app = typer.Typer(
     name="surefit",
@@ -29,7 +55,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for verb in (train, audit, evaluate, predict, trace):
-    app.command()(verb)
+    app.command(cls=Verb)(verb)
 
 
 def _show_version(wanted: bool) -> None:
