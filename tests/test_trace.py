@@ -15,6 +15,7 @@ from surefit.trace import (
     StageTrace,
     Table,
     TrainingTrace,
+    _brief,
 )
 
 SCRIPT = "<script>alert('x')</script>"
@@ -124,3 +125,14 @@ def test_a_prediction_shows_its_layers_in_order():
     assert [table.title.split(":")[0].split(". ")[0] for table in tables] == ["1", "2", "3", "4", "5"]
     assert [name in table.title for name, table in zip(LAYER_SENTENCES, tables, strict=True)] == [True] * 5
     assert tables[0].rows == (("x", "0.1235"), ("1", "2"))
+
+
+def test_long_lists_are_cut_between_their_items():
+    ids = [10_000 + number for number in range(60)]
+    shown = _brief(ids).split(" ")
+    assert shown[0] == "10000"
+    assert shown[-1] == "10059"
+    assert set(shown) - {"…"} <= set(map(str, ids))
+    assert 100 < len(" ".join(shown)) <= 143
+    assert _brief([7] * 60) == " ".join(["7"] * 60)
+    assert _brief(["x" * 200, "y", "z" * 200]) == f"{'x' * 200} … {'z' * 200}"

@@ -7,8 +7,10 @@ decided here, once; the terminal, notebooks and reports only draw them.
 from __future__ import annotations
 
 import html
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from itertools import accumulate
 from typing import Any
 
 from surefit.types import EpochFigures
@@ -109,8 +111,8 @@ class Table:
         )
         note = f"<p>{html.escape(self.note)}</p>" if self.note else ""
         lead = f"<br>{html.escape(self.lead)}" if self.lead else ""
-        caption = f"<caption style='text-align:left'><b>{html.escape(self.title)}</b>{lead}</caption>"
-        return f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{note}"
+        title = f"<p><b>{html.escape(self.title)}</b>{lead}</p>"  # no caption, which would be as narrow as the table
+        return f"{title}<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{note}"
 
 
 def _lines(cell: str) -> str:
@@ -133,11 +135,22 @@ def _shape(rows: int, columns: Sequence[str]) -> str:
 
 
 def _brief(value: Any, separator: str = " ") -> str:
-    """A value on a line or two; of a long one, the middle is left out."""
-    text = separator.join(str(item) for item in value) if isinstance(value, list | tuple) else str(value)
+    """A value on a line or two; of a long one, the middle is left out, of a list between its items."""
+    items = [str(item) for item in value] if isinstance(value, list | tuple) else None
+    text = str(value) if items is None else separator.join(items)
     if len(text) <= _BRIEF_START + _BRIEF_END:
         return text
-    return f"{text[:_BRIEF_START].rstrip()} … {text[-_BRIEF_END:].lstrip()}"
+    if items is None:
+        return f"{text[:_BRIEF_START].rstrip()} … {text[-_BRIEF_END:].lstrip()}"
+    start = _fitting(items, len(separator), _BRIEF_START)
+    end = _fitting(items[::-1], len(separator), _BRIEF_END)
+    return separator.join([*items[:start], "…", *items[len(items) - end :]])
+
+
+def _fitting(items: Sequence[str], between: int, width: int) -> int:
+    """How many of the first items fit into so many characters, one at least."""
+    ends = list(accumulate(len(item) + between for item in items))
+    return max(1, bisect_right(ends, width + between))
 
 
 def _shown_rows(rows: Sequence[tuple[Any, ...]]) -> tuple[tuple[str, ...], ...]:

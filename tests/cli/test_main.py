@@ -29,7 +29,7 @@ BAD_USAGE = {
     "no such file": (["train", "missing.csv"], "missing.csv: there is no such file"),
     "no such run": (["predict", "missing-run", "good"], "there is no directory missing-run; give a run directory"),
     "a file as run": (["evaluate", __file__, "data.csv"], "is a file; give a run directory such as surefit train makes"),
-    "a run to trace that is none": (["trace", "missing-run", "good"], "there is no directory missing-run; give a run directory"),
+    "no run to trace": (["trace", "missing-run", "good"], "there is no directory missing-run; give a run directory"),
     "header of no file": (["predict", "run", "good", "--no-header"], "--no-header goes with --input"),
     "no such device": (["predict", ".", "good", "--device", "tpu"], "--device"),
 }

@@ -105,7 +105,7 @@ def _run() -> int:
     except SureFitError as error:
         return _refuse(str(error), error.exit_code)
     except typer.TyperException as error:
-        return _refuse(f"{_sentence(error) or 'no verb is given'} (see surefit --help)", 2)
+        return _refuse(f"{_sentence(error) or 'no verb is given'} ({_help(error)})", 2)
     except (KeyboardInterrupt, typer.Abort):
         left = 130
     except (BrokenPipeError, SystemExit):  # Typer and Rich leave with SystemExit when nobody reads their output any more
@@ -135,6 +135,14 @@ def _sentence(error: typer.TyperException) -> str:
     format_message = getattr(error, "format_message", None)
     message = format_message() if format_message else str(error)
     return " ".join(message.split()).rstrip(".")
+
+
+def _help(error: typer.TyperException) -> str:
+    """Where to read on; for a text that was taken for a flag, how to give it."""
+    context: Any = getattr(error, "ctx", None)
+    command = "surefit" if context is None else context.command_path
+    dashed = "a text that starts with a dash comes after --; " if command in ("surefit predict", "surefit trace") else ""
+    return f"{dashed if 'No such option' in str(error) else ''}see {command} --help"
 
 
 def _refuse(sentence: str, exit_code: int) -> int:

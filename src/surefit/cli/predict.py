@@ -64,7 +64,8 @@ def predict(
         print_json({"predictions": predicted.to_dicts()})
     elif output is not None:
         if not quiet:
-            typer.echo(f"{len(predicted.predictions):,} predictions are in {printable(str(output))}", err=True)
+            count = len(predicted.predictions)
+            typer.echo(f"{count:,} prediction{' is' if count == 1 else 's are'} in {printable(str(output))}", err=True)
     elif sys.stdout.isatty():
         _show(predicted)
     else:

@@ -106,13 +106,16 @@ def label_schema(examples: Examples, problem_type: ProblemType, where: str = "th
     return LabelSchema(problem_type, tuple(names))
 
 
-def encode_labels(examples: Examples, schema: LabelSchema, where: str = "the data") -> Targets:
+def encode_labels(
+    examples: Examples, schema: LabelSchema, where: str = "the data", known_from: str = "the training data"
+) -> Targets:
     """Class names as class ids.
 
     Args:
         examples: labelled rows.
         schema: the classes.
         where: what errors call the rows, for instance "test.csv".
+        known_from: where the classes of the schema stand, for errors.
 
     Returns:
         Class ids, shape (n,), int64, for single-label problems; else 1 for each class that a row
@@ -129,7 +132,8 @@ def encode_labels(examples: Examples, schema: LabelSchema, where: str = "the dat
     rows = np.repeat(np.arange(len(examples)), per_row)
     if found.null_count:
         unknown = np.flatnonzero(pc.is_null(found))
-        raise DataError(_unknown_class(names.take(pa.array(unknown)), int(examples.lines[rows[unknown[0]]]), schema, where))
+        place = f"{where}, line {examples.lines[rows[unknown[0]]]}"
+        raise DataError(f"{place}: {_unknown_class(names.take(pa.array(unknown)), schema, known_from)}")
     class_ids: Int64Array = found.to_numpy().astype(np.int64)
     if schema.problem_type == SINGLE_LABEL:
         if (per_row != 1).any():
@@ -141,8 +145,8 @@ def encode_labels(examples: Examples, schema: LabelSchema, where: str = "the dat
     return targets
 
 
-def _unknown_class(names: pa.Array, line: int, schema: LabelSchema, where: str) -> str:
-    """The sentence about class names that are not in the schema; `line` is the first one's."""
+def _unknown_class(names: pa.Array, schema: LabelSchema, known_from: str) -> str:
+    """The sentence about class names that are not in the schema."""
     name = names[0].as_py()
     others = len(names.unique()) - 1
     folded = {known.casefold(): known for known in schema.id2label}
@@ -152,9 +156,7 @@ def _unknown_class(names: pa.Array, line: int, schema: LabelSchema, where: str) 
     known = ", ".join(quote_class(known) for known in schema.id2label[:_CLASSES_SHOWN])
     unlisted = len(schema) - _CLASSES_SHOWN
     end = f" and {unlisted} more" if unlisted > 0 else ""
-    return (
-        f"{where}, line {line}: class {quote_class(name)}{more} does not stand in the training data; {hint}known: {known}{end}"
-    )
+    return f"class {quote_class(name)}{more} does not stand in {known_from}; {hint}known: {known}{end}"
 
 
 def quote_class(name: str) -> str:

@@ -221,7 +221,8 @@ def _uncertain(
     if settings.given_beside:
         return DataError(f"{problem}; {_renaming(role, settings)}")
     if several:
-        return DataError(f"{problem}; name it with {flag}")
+        same = len({columns[place] for place in _candidates(columns, names, found.values())}) == 1
+        return DataError(f"{problem}; {'column names must differ: rename all but one' if same else f'name it with {flag}'}")
     for other, place in found.items():
         if _candidates([columns[place]], names, ()):
             return DataError(f"{problem}, since {shown_name(columns[place])} is the {_WORDS[other]}; name another with {flag}")

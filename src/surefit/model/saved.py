@@ -272,6 +272,8 @@ def _read_facts(directory: Path, asked: Path) -> dict[str, Any]:
                 f"{directory} has no {FACTS}: it is not a model that SureFit saved; it can be fine-tuned with "
                 f"`surefit train DATA --model {directory}`"
             )
+        if (asked / "settings.json").is_file():
+            raise ModelError(f"the run {asked} has no model yet; finish it with `surefit train DATA --run {asked} --resume`")
         raise ModelError(f"{directory} holds no saved model ({FACTS} is missing)")
     try:
         facts = read_own_json(path, "train the model again")

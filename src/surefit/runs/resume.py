@@ -78,8 +78,8 @@ def require_same_run(run: RunDirectory, facts: Mapping[str, Any], progress: Prog
         )
     if stored.get("split_sha256") != facts["split_sha256"]:
         raise RunError(
-            f"the rows would be split otherwise than when the run {run.path} began, since what the run that it trains on "
-            "from has seen is no longer known or has changed; start a new run with --run"
+            f"the rows would be split otherwise than when the run {run.path} began: its settings, or what is known of the "
+            "texts that an earlier run has seen, have changed; start a new run with --run"
         )
     changed = [key for name in ("versions", "machine") for key, value in facts[name].items() if stored[name].get(key) != value]
     if changed:

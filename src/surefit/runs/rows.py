@@ -259,8 +259,9 @@ def _label(
 ) -> tuple[LabelSchema, dict[SplitName, Targets]]:
     start = time.perf_counter()
     main = parts["train"]
+    known_from = main.name if schema is None else "the run that is trained on from, whose classes are kept"
     schema = schema or label_schema(main.examples, SINGLE_LABEL, main.name)
-    targets = {name: encode_labels(part.examples, schema, part.name) for name, part in parts.items()}
+    targets = {name: encode_labels(part.examples, schema, part.name, known_from) for name, part in parts.items()}
     shown = ", ".join(f"{name} = {number}" for number, name in enumerate(schema.id2label[:5]))
     more = f" and {len(schema) - 5} more" if len(schema) > 5 else ""
     rows_in = [len(part.examples) for part in parts.values()]

@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # an audit's tables need no torch
 _CLASSES_SHOWN = 30
 _CONFUSION_CLASSES = 12
 _CONFUSED_PAIRS = 8
+_NAME_CHARACTERS = 100
 
 
 def evaluation_tables(metrics: Mapping[str, Any]) -> tuple[Table, ...]:
@@ -114,7 +115,7 @@ def audit_tables(audit: Audit, rejected: Path | None) -> tuple[Table, ...]:
     if audit.rejected:
         notes.append(where_rejected(rejected))
     shown = audit.classes[:_CLASSES_SHOWN]
-    classes = [(of.label, f"{of.rows:,}", f"{of.share:.1%}") for of in shown]
+    classes = [(_shortened(of.label), f"{of.rows:,}", f"{of.share:.1%}") for of in shown]
     return (
         Table(f"Rows ({audit.file_format})", ("what", "rows"), tuple(account), "; ".join(notes)),
         Table(f"Classes: {len(audit.classes):,}", ("class", "rows", "share"), tuple(classes), _class_note(audit, len(shown))),
@@ -126,8 +127,13 @@ def _class_note(audit: Audit, shown: int) -> str:
     notes = [f"the largest class has {audit.imbalance_ratio:.1f} times the rows of the smallest"]
     if len(audit.classes) > shown:
         notes.append(f"the {shown} largest are shown")
-    notes += [f"alike but for case or spaces: {', '.join(group)}" for group in audit.similar_class_names]
+    notes += [f"alike but for case or spaces: {', '.join(map(_shortened, group))}" for group in audit.similar_class_names]
     return "; ".join(notes)
+
+
+def _shortened(name: str) -> str:
+    """A class name, cut where a whole text stands in its place."""
+    return name if len(name) <= _NAME_CHARACTERS else name[: _NAME_CHARACTERS - 1] + "…"
 
 
 def _lengths(audit: Audit) -> Table:

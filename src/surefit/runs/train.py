@@ -21,6 +21,7 @@ from surefit.runs.fine_tune import fine_tune
 from surefit.runs.fingerprint import data_fingerprint, machine, split_fingerprint, versions, weights_fingerprint
 from surefit.runs.finished import TrainedRun, open_run
 from surefit.runs.job import Job
+from surefit.runs.lock import RunLock
 from surefit.runs.model_card import write_model_card
 from surefit.runs.resume import require_same_run, resume_command, resumed_machine, resumed_model, resumed_settings
 from surefit.runs.rows import Sources, prepare_rows, source_name
@@ -75,14 +76,28 @@ def train(
     directory = RunDirectory(Path(run) if run is not None else default_run_path(source_name(data)))
     check_run(directory, resume=resume, overwrite=overwrite)
     require_data_outside(directory, (data, validation, test))
-    going_on = resume and directory.settings.is_file()
-    if resume and not going_on:
-        progress.note(f"there is no run in {directory.path} yet; starting it")
-    settings = resumed_settings(directory, options) if going_on else Settings.from_options(options)
-    if overwrite:
-        require_other_model(directory, settings.model.model)
-    recorder = PipelineRecorder()
+    with RunLock(directory.path) as lock:
+        going_on = resume and directory.settings.is_file()
+        if resume and not going_on:
+            progress.note(f"there is no run in {directory.path} yet; starting it")
+        settings = resumed_settings(directory, options) if going_on else Settings.from_options(options)
+        if overwrite:
+            require_other_model(directory, settings.model.model)
+        return _train(sources, directory, lock, settings, progress, going_on=going_on, overwrite=overwrite)
 
+
+def _train(
+    sources: Sources,
+    directory: RunDirectory,
+    lock: RunLock,
+    settings: Settings,
+    progress: Progress,
+    *,
+    going_on: bool,
+    overwrite: bool,
+) -> TrainedRun:
+    """What `train` does once it is settled what is trained where."""
+    recorder = PipelineRecorder()
     # A hub's model may have got a new version since a run began; the run goes on with its own.
     model = resumed_model(directory) if going_on else settings.model.model
     earlier = find_earlier_run(model)
@@ -97,10 +112,12 @@ def train(
     if going_on:
         require_same_run(directory, facts, progress)
         if directory.metrics.is_file():
+            finished = open_run(directory.path)
             progress.note(f"the run {directory.path} is complete; there is nothing to resume")
-            return open_run(directory.path)
+            return finished
     else:
         claim_run(directory, overwrite=overwrite)
+        lock.take()
         write_json(directory.settings, facts)
     try:
         # Again where a run is gone on with: it may have been cut short here.
