@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
@@ -9,10 +11,13 @@ import torch
 from learnable_rows import learnable_rows
 from surefit.config import ModelSettings
 from surefit.inference.engine import predict_logits
+from surefit.model.dropout import StepDropout
 from surefit.model.hardware import Hardware
 from surefit.model.pretrained import load_pretrained
 from surefit.progress import Progress
+from surefit.text.packing import pack
 from surefit.types import SINGLE_LABEL, LabelSchema
+from tiny_models import write_tiny_stock
 
 FP32 = Hardware(torch.device("cpu"), "fp32", 1)
 BF16 = Hardware(torch.device("cpu"), "bf16", 1)
@@ -26,18 +31,29 @@ class Counter(Progress):
         self.counts.append(done)
 
 
-@pytest.fixture(scope="module")
-def model(tiny_bert):
+def prepared(directory, hardware, **how):
     """A classifier, and rows of very different length in no order of length."""
-    pretrained = load_pretrained(str(tiny_bert), LabelSchema(SINGLE_LABEL, ("a", "b", "c")), ModelSettings(), seed=0)
+    pretrained = load_pretrained(str(directory), LabelSchema(SINGLE_LABEL, ("a", "b", "c")), ModelSettings(), seed=0)
+    pretrained.classifier.prepare(hardware, **how)
     texts = [" ".join([text] * (1 + number * 7 % 5)) for number, (text, _) in enumerate(learnable_rows(30))]
     return pretrained.classifier, pretrained.tokenizer.encode(texts)
 
 
+@pytest.fixture(scope="module", params=["fast", "plain", "stock"])
+def model(request, tiny_bert, tmp_path_factory):
+    if request.param != "stock":
+        return prepared(tiny_bert, FP32, plain=request.param == "plain")
+    classifier, encodings = prepared(write_tiny_stock(tmp_path_factory.mktemp("stock"), "distilbert"), FP32)
+    with torch.no_grad():  # larger than they are drawn, so that no two rows have nearly the same logits
+        for parameter in classifier.parameters():
+            parameter *= 3 if parameter.ndim == 2 else 1
+    return classifier, encodings
+
+
 def test_each_row_alone_is_as_in_the_batch(model):
     classifier, encodings = model
-    together = predict_logits(classifier, encodings, FP32)
-    alone = np.concatenate([predict_logits(classifier, [encoding], FP32) for encoding in encodings])
+    together = predict_logits(classifier, encodings)
+    alone = np.concatenate([predict_logits(classifier, [encoding]) for encoding in encodings])
     assert (together.shape, together.dtype) == ((30, 3), np.float32)
     np.testing.assert_allclose(together, alone, atol=1e-5)
     assert len(np.unique(together.round(4), axis=0)) == 30
@@ -45,15 +61,15 @@ def test_each_row_alone_is_as_in_the_batch(model):
 
 def test_the_order_is_that_of_the_encodings(model):
     classifier, encodings = model
-    backwards = predict_logits(classifier, encodings[::-1], FP32)[::-1]
-    np.testing.assert_allclose(predict_logits(classifier, encodings, FP32), backwards, atol=1e-5)
+    backwards = predict_logits(classifier, encodings[::-1])[::-1]
+    np.testing.assert_allclose(predict_logits(classifier, encodings), backwards, atol=1e-5)
 
 
 def test_the_token_budget_changes_nothing_but_the_batches(model):
     classifier, encodings = model
     counters = Counter(), Counter()
-    wide = predict_logits(classifier, encodings, FP32, counters[0])
-    narrow = predict_logits(classifier, encodings, FP32, counters[1], max_batch_tokens=64)
+    wide = predict_logits(classifier, encodings, counters[0])
+    narrow = predict_logits(classifier, encodings, counters[1], max_batch_tokens=64)
     np.testing.assert_allclose(wide, narrow, atol=1e-5)
     assert counters[0].counts == [30]
     assert len(counters[1].counts) > 5
@@ -61,19 +77,42 @@ def test_the_token_budget_changes_nothing_but_the_batches(model):
 
 
 def test_no_rows_have_no_logits(model):
-    assert predict_logits(model[0], [], FP32).shape == (0, 3)
+    assert predict_logits(model[0], []).shape == (0, 3)
 
 
 def test_dropout_is_off_even_in_a_model_in_training(model):
     classifier, encodings = model
-    classifier.train()
-    first = predict_logits(classifier, encodings, FP32)
-    classifier.train()
-    assert (predict_logits(classifier, encodings, FP32) == first).all()
+    first = predict_logits(classifier, encodings)
+    for _ in range(2):
+        classifier.train()
+        dropped = classifier(pack(encodings, np.arange(30)), StepDropout(seed=0, step=1)).detach().numpy()
+        assert np.abs(dropped - first).max() > 1e-3
+        assert (predict_logits(classifier, encodings) == first).all()
 
 
-def test_bf16_says_about_the_same(model):
+def test_predicting_asks_for_no_gradients(model):
     classifier, encodings = model
-    exact, rough = predict_logits(classifier, encodings, FP32), predict_logits(classifier, encodings, BF16)
+    classifier.zero_grad()
+    predict_logits(classifier, encodings)
+    assert all(parameter.grad is None for parameter in classifier.parameters())
+
+
+def test_the_fast_and_the_plain_way_say_the_same(tiny_bert):
+    fast, plain = (predict_logits(*prepared(tiny_bert, FP32, plain=plain)) for plain in (False, True))
+    np.testing.assert_allclose(fast, plain, atol=1e-5)
+
+
+def test_bf16_says_about_the_same(tiny_bert):
+    exact, rough = (predict_logits(*prepared(tiny_bert, hardware)) for hardware in (FP32, BF16))
     np.testing.assert_allclose(exact, rough, atol=0.02)
     assert (exact != rough).any()
+
+
+@pytest.mark.parametrize("hardware", [FP32, BF16], ids=["fp32", "bf16"])
+def test_several_threads_may_predict_with_one_model(tiny_bert, hardware):
+    classifier, encodings = prepared(tiny_bert, hardware)
+    shares = [encodings[first::4] * 5 for first in range(4)]
+    expected = [predict_logits(classifier, share) for share in shares]
+    with ThreadPoolExecutor(4) as threads:
+        found = list(threads.map(lambda share: predict_logits(classifier, share), shares * 10))
+    assert all((logits == expected[number % 4]).all() for number, logits in enumerate(found))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
+import pickle
 import shutil
 from typing import ClassVar
 
@@ -385,3 +387,12 @@ def test_the_run_and_its_model_directory_are_the_same_classifier(trained_run, mo
 def test_a_prediction_cannot_be_changed(model):
     with pytest.raises(dataclasses.FrozenInstanceError):
         model.predict("good").score = 1.0
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda loaded: pickle.loads(pickle.dumps(loaded))], ids=["copy", "pickle"])
+def test_a_copy_judges_alike_and_is_no_larger(trained_run, copied):
+    loaded = load(trained_run.directory, precision="fp32")
+    texts = ["a good story", "a bad story"]
+    assert np.array_equal(copied(loaded).predict_proba(texts), loaded.predict_proba(texts))
+    size = (trained_run.directory / "model" / "model.safetensors").stat().st_size
+    assert len(pickle.dumps(loaded)) < 3 * size

@@ -1,29 +1,33 @@
+"""The plain attention."""
+
 from __future__ import annotations
 
-import numpy as np
 import pytest
 import torch
+from encoder_twins import ragged_batch
 from torch.nn import functional
 
-from surefit.model.attention import PackedLayout, attention
-from surefit.types import Encoding, PackedBatch
+from surefit.model.attention import GroupLayout, attention
+from surefit.model.dropout import StepDropout
+
+SITE = 4
+LENGTHS = [[3], [1, 7, 4], [5, 5, 5, 5, 5], [1, 1], [9, 20, 3, 1, 17, 8, 2, 30, 5]]
 
 
-def batch_of(lengths: list[int]) -> PackedBatch:
-    encodings = [Encoding(np.ones(length, np.int32), np.zeros(length, np.int32), 0) for length in lengths]
-    return PackedBatch.from_encodings(encodings, np.arange(len(lengths)))
+def layouts_of(lengths: list[int]) -> list[GroupLayout]:
+    return GroupLayout.of(ragged_batch(lengths), torch.device("cpu"))
 
 
-def layout_of(lengths: list[int]) -> PackedLayout:
-    return PackedLayout.of(batch_of(lengths), torch.device("cpu"))
+def attention_of(packed: torch.Tensor, lengths: list[int], heads: int, dropout: StepDropout | None = None) -> torch.Tensor:
+    return attention(packed, layouts_of(lengths), heads, dropout, SITE, 0.5)
 
 
-@pytest.mark.parametrize("lengths", [[3], [1, 7, 4], [5, 5, 5], [1, 1]])
+@pytest.mark.parametrize("lengths", LENGTHS, ids=str)
 def test_attention_of_a_batch_is_that_of_each_row_alone(lengths: list[int]):
     torch.manual_seed(0)
     heads, width = 2, 8
     packed = torch.randn(sum(lengths), 3 * width, dtype=torch.float64)
-    together = attention(packed, layout_of(lengths), heads, 0.0, training=False)
+    together = attention_of(packed, lengths, heads)
     rows = []
     for row in packed.split(lengths):
         query, key, value = row.view(len(row), 3, heads, width // heads).permute(1, 2, 0, 3)
@@ -31,33 +35,53 @@ def test_attention_of_a_batch_is_that_of_each_row_alone(lengths: list[int]):
     torch.testing.assert_close(together, torch.cat(rows))
 
 
-@pytest.mark.parametrize("lengths", [[2, 5, 1], [4, 4]])
-def test_packing_undoes_the_rectangle(lengths: list[int]):
-    packed = torch.arange(sum(lengths) * 3, dtype=torch.float32).view(-1, 3)
-    layout = layout_of(lengths)
-    rectangle = layout.to_rectangle(packed)
-    assert rectangle.shape == (len(lengths), max(lengths), 3)
-    assert torch.equal(layout.to_packed(rectangle), packed)
+@pytest.mark.parametrize("lengths", LENGTHS, ids=str)
+def test_packing_undoes_the_rectangles(lengths: list[int]):
+    packed = torch.arange(1, sum(lengths) * 3 + 1, dtype=torch.float32).view(-1, 3)
+    layouts = layouts_of(lengths)
+    rectangles = [layout.to_rectangle(packed) for layout in layouts]
+    assert torch.equal(torch.cat([layout.to_packed(own) for layout, own in zip(layouts, rectangles, strict=True)]), packed)
+    for layout, rectangle in zip(layouts, rectangles, strict=True):
+        own = lengths[layout.group.first : layout.group.first + layout.group.rows]
+        assert rectangle.shape == (len(own), layout.group.width, 3)
+        assert layout.group.width % 8 == 0
+        for row, length in enumerate(own):
+            assert rectangle[row, :length].all()
+            assert not rectangle[row, length:].any()
+            mask = layout.key_mask[row, 0, 0]
+            assert mask.tolist() == [0.0] * length + [float("-inf")] * (layout.group.width - length)
 
 
-def test_rows_of_one_length_need_no_mask():
-    assert layout_of([4, 4]).key_mask is None
-    assert layout_of([4, 3]).key_mask is not None
+def test_groups_are_four_rows_and_know_where_they_begin():
+    layouts = layouts_of([9, 20, 3, 1, 17, 8, 2, 30, 5])
+    assert [layout.group.rows for layout in layouts] == [4, 4, 1]
+    assert [layout.first_token for layout in layouts] == [0, 33, 90]
+    assert [layout.first_score for layout in layouts] == [0, 4 * 24**2, 4 * 24**2 + 4 * 32**2]
 
 
 def test_gradients_stay_within_their_row():
     torch.manual_seed(0)
     packed = torch.randn(7, 12, requires_grad=True)
-    attention(packed, layout_of([3, 4]), 2, 0.0, training=False)[:3].sum().backward()
+    attention_of(packed, [3, 4], 2)[:3].sum().backward()
     assert packed.grad is not None
     assert packed.grad[:3].abs().sum() > 0
     assert torch.equal(packed.grad[3:], torch.zeros(4, 12))
 
 
-def test_dropout_of_probabilities_happens_in_training_only():
+def test_probabilities_are_dropped_where_it_is_asked_for():
     torch.manual_seed(0)
     packed = torch.randn(6, 12)
-    layout = layout_of([6])
-    plain = attention(packed, layout, 2, 0.0, training=False)
-    assert torch.equal(attention(packed, layout, 2, 0.5, training=False), plain)
-    assert not torch.allclose(attention(packed, layout, 2, 0.5, training=True), plain)
+    plain, dropped = attention_of(packed, [6], 2), attention_of(packed, [6], 2, StepDropout(0, 1))
+    assert not torch.allclose(dropped, plain)
+    assert torch.equal(attention_of(packed, [6], 2, StepDropout(0, 1)), dropped)
+    assert not torch.allclose(attention_of(packed, [6], 2, StepDropout(0, 2)), dropped)
+
+
+def test_probabilities_are_dropped_by_their_place_in_the_step():
+    torch.manual_seed(0)
+    lengths, step = [9, 20, 3, 1, 17, 8, 2, 30, 5], StepDropout(0, 1)
+    packed = torch.randn(sum(lengths), 12, dtype=torch.float64)
+    whole = attention_of(packed, lengths, 2, step)
+    first = attention_of(packed[:33], lengths[:4], 2, step)
+    second = attention_of(packed[33:], lengths[4:], 2, step.after(ragged_batch(lengths[:4])))
+    torch.testing.assert_close(torch.cat([first, second]), whole)

@@ -1,38 +1,37 @@
-"""Parity with Hugging Face's BertModel."""
+"""The plain encoder: parity with Hugging Face's BertModel, and dropout by place."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
+from encoder_twins import (
+    SIZES,
+    assert_same_gradients,
+    gradients_of,
+    padded_inputs,
+    ragged_batch,
+    random_encoder,
+    row_weights,
+    rows_of,
+)
 
 from surefit.model.checkpoints import read_object, read_tensors
 from surefit.model.configuration import BertConfig
-from surefit.model.encoder import BertEncoder, Embeddings, Output
-from surefit.types import Encoding, PackedBatch
+from surefit.model.dropout import StepDropout
+from surefit.model.encoder import (
+    EMBEDDINGS_SITE,
+    BertEncoder,
+    Embeddings,
+    Output,
+    dropped_tokens,
+    head_site,
+    layer_sites,
+)
+from surefit.types import PackedBatch
 from tiny_models import write_tiny_bert
-
-
-def ragged_batch(lengths: list[int], vocabulary: int, types: int = 2) -> PackedBatch:
-    generator = np.random.default_rng(0)
-    encodings = [
-        Encoding(
-            generator.integers(1, vocabulary, length, dtype=np.int32),
-            np.sort(generator.integers(0, types, length, dtype=np.int32)),
-            0,
-        )
-        for length in lengths
-    ]
-    return PackedBatch.from_encodings(encodings, np.arange(len(lengths)))
-
-
-def row_alone(batch: PackedBatch, row: int) -> PackedBatch:
-    tokens = slice(batch.cu_seqlens[row], batch.cu_seqlens[row + 1])
-    encoding = Encoding(batch.input_ids[tokens].astype(np.int32), batch.token_type_ids[tokens].astype(np.int32), 0)
-    return PackedBatch.from_encodings([encoding], np.array([row]))
 
 
 def both_encoders(directory: Path, **changes: Any) -> tuple[BertEncoder, Any]:
@@ -48,11 +47,6 @@ def both_encoders(directory: Path, **changes: Any) -> tuple[BertEncoder, Any]:
     stock = BertModel(StockConfig(**content, attn_implementation="eager"))
     stock.load_state_dict(weights)
     return ours.eval(), stock.eval()
-
-
-def padded_inputs(batch: PackedBatch) -> dict[str, torch.Tensor]:
-    padded = batch.to_padded(0)
-    return {name: torch.from_numpy(getattr(padded, name)) for name in ("input_ids", "token_type_ids", "attention_mask")}
 
 
 def assert_same_outputs(ours: BertEncoder, stock: Any, batch: PackedBatch) -> None:
@@ -99,14 +93,14 @@ def test_row_in_a_batch_equals_row_alone(tiny_bert: Path):
     batch = ragged_batch([3, 60, 1, 12], 250)
     with torch.inference_mode():
         together = ours(batch)
-        alone = torch.cat([ours(row_alone(batch, row)) for row in range(len(batch))])
+        alone = torch.cat([ours(rows_of(batch, row, row + 1)) for row in range(len(batch))])
     torch.testing.assert_close(together, alone, atol=1e-5, rtol=0)
 
 
 def test_gradients_are_those_of_hugging_face(tiny_bert: Path):
     ours, stock = both_encoders(tiny_bert)
     batch = ragged_batch([7, 2, 31], 250)
-    ours.double().train()(batch).square().sum().backward()
+    ours.double()(batch).square().sum().backward()
     stock.double().train()(**padded_inputs(batch)).pooler_output.square().sum().backward()
     expected = dict(stock.named_parameters())
     assert {name for name, _ in ours.named_parameters()} == set(expected)
@@ -124,31 +118,65 @@ def test_bf16_stays_near_fp32(tiny_bert: Path):
     torch.testing.assert_close(rounded.float(), exact, atol=0.05, rtol=0)
 
 
-def test_dropout_is_decided_by_the_seed_and_off_in_evaluation(tiny_bert: Path):
-    encoder = BertEncoder(BertConfig.from_dict(read_object(tiny_bert / "config.json")))
-    batch = ragged_batch([9, 5], 250)
-
-    def output(seed: int) -> torch.Tensor:
-        torch.manual_seed(seed)
-        return encoder(batch)
-
-    encoder.train()
-    assert torch.equal(output(1), output(1))
-    assert not torch.equal(output(1), output(2))
-    encoder.eval()
-    assert torch.equal(output(1), output(2))
+def test_dropout_is_decided_by_seed_and_step():
+    encoder, batch = random_encoder(BertConfig.from_dict(SIZES)), ragged_batch([9, 5])
+    outputs = [
+        encoder(batch, dropout) for dropout in (StepDropout(1, 1), StepDropout(1, 1), StepDropout(1, 2), StepDropout(2, 1))
+    ]
+    assert torch.equal(outputs[0], outputs[1])
+    assert not torch.allclose(outputs[0], outputs[2])
+    assert not torch.allclose(outputs[0], outputs[3])
+    assert not torch.allclose(outputs[0], encoder(batch))
 
 
-@pytest.mark.parametrize("training", [True, False])
+def test_mode_of_the_modules_drops_nothing():
+    encoder, batch = random_encoder(BertConfig.from_dict(SIZES)), ragged_batch([9, 5])
+    assert torch.equal(encoder.train()(batch), encoder.eval()(batch))
+
+
+def test_each_site_drops_other_values():
+    """With equal values everywhere, a site shows in what it leaves."""
+    config = BertConfig.from_dict(SIZES | {"hidden_dropout_prob": 0.5, "num_hidden_layers": 3})
+    values, dropout = torch.ones(4, config.hidden_size), StepDropout(0, 1)
+    numbers = [EMBEDDINGS_SITE, *(site for layer in range(3) for site in vars(layer_sites(layer)).values()), head_site(3)]
+    assert len(set(numbers)) == len(numbers)
+    masks = [dropped_tokens(values, dropout, site, 0.5) for site in numbers]
+    for number, mask in enumerate(masks):
+        assert not any(torch.equal(mask, other) for other in masks[:number])
+
+
 @pytest.mark.parametrize("part", ["embeddings", "projection"])
-def test_embeddings_and_projections_have_dropout_of_their_own(tiny_bert: Path, part: str, training: bool):
-    config = BertConfig.from_dict(read_object(tiny_bert / "config.json") | {"hidden_dropout_prob": 0.5})
-    values = torch.ones(4, config.hidden_size)
-    embeddings, projection = Embeddings(config).train(training), Output(config.hidden_size, config).train(training)
+def test_embeddings_and_projections_have_dropout_of_their_own(part: str):
+    config = BertConfig.from_dict(SIZES | {"hidden_dropout_prob": 0.5})
+    values = torch.randn(4, config.hidden_size)
+    embeddings, projection = Embeddings(config), Output(config.hidden_size, config, layer_sites(0).attention)
 
-    def output(seed: int) -> torch.Tensor:
-        torch.manual_seed(seed)
-        return embeddings(ragged_batch([4], 250)) if part == "embeddings" else projection(values, values)
+    def output(dropout: StepDropout | None) -> torch.Tensor:
+        return embeddings(ragged_batch([4]), dropout) if part == "embeddings" else projection(values, values, dropout)
 
-    assert torch.equal(output(1), output(1))
-    assert torch.equal(output(1), output(2)) == (not training)
+    assert torch.equal(output(None), output(None))
+    assert torch.equal(output(StepDropout(0, 1)), output(StepDropout(0, 1)))
+    assert not torch.equal(output(StepDropout(0, 1)), output(None))
+    assert not torch.equal(output(StepDropout(0, 1)), output(StepDropout(0, 1, tokens=1)))
+
+
+@pytest.mark.parametrize("cuts", [(4, 8), (4,), (8,)], ids=str)
+def test_step_cut_between_groups_is_the_step_uncut(cuts: tuple[int, ...]):
+    batch = ragged_batch([60, 41, 33, 31, 17, 9, 9, 8, 3, 2, 1])
+    encoder, dropout = random_encoder(BertConfig.from_dict(SIZES)).double(), StepDropout(3, 7)
+
+    def run(rows: PackedBatch, dropout: StepDropout) -> torch.Tensor:
+        pooled = encoder(rows, dropout)
+        (pooled * row_weights(rows)).sum().backward()
+        return pooled.detach()
+
+    whole_output = run(batch, dropout)
+    whole = gradients_of(encoder)
+    encoder.zero_grad()
+    outputs = []
+    for first, end in zip((0, *cuts), (*cuts, len(batch)), strict=True):
+        cut = rows_of(batch, first, end)
+        outputs.append(run(cut, dropout))
+        dropout = dropout.after(cut)
+    torch.testing.assert_close(torch.cat(outputs), whole_output, atol=1e-12, rtol=0)
+    assert_same_gradients(gradients_of(encoder), whole, within=1e-12)

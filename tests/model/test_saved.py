@@ -19,6 +19,7 @@ from safetensors.torch import load_file, save_file
 from surefit.artifacts import sha256_of
 from surefit.config import ModelSettings
 from surefit.errors import ModelError
+from surefit.model.hardware import Hardware
 from surefit.model.pretrained import Pretrained, load_classifier, load_pretrained, save_classifier
 from surefit.model.saved import SavedClassifier, content_hash
 from surefit.types import MULTI_LABEL, SINGLE_LABEL, DecisionRule, LabelSchema, PackedBatch
@@ -49,12 +50,13 @@ def trained(directory: Path, schema: LabelSchema, head: str | None = None) -> Pr
     torch.manual_seed(5)
     with torch.no_grad():
         layer.weight.normal_()
-        layer.bias -= loaded.classifier.eval()(batch).mean(dim=0)[-len(layer.bias) :]
+        layer.bias -= loaded.classifier(batch).mean(dim=0)[-len(layer.bias) :]
     return loaded
 
 
 def probabilities(saved: SavedClassifier, texts: list[str]) -> torch.Tensor:
     batch = PackedBatch.from_encodings(saved.tokenizer.encode(texts), np.arange(len(texts)))
+    saved.classifier.prepare(Hardware(torch.device("cpu"), "fp32", 1))
     with torch.inference_mode():
         logits = saved.classifier(batch)
     return torch.softmax(logits, dim=1) if saved.schema.problem_type == SINGLE_LABEL else torch.sigmoid(logits)
@@ -142,7 +144,7 @@ def test_logits_are_divided_by_the_temperature_and_the_model_in_training_is_left
     loaded = trained(tiny_bert, THREE)
     batch = PackedBatch.from_encodings(loaded.tokenizer.encode(TEXTS), np.arange(len(TEXTS)))
     with torch.inference_mode():
-        before = loaded.classifier.eval()(batch)
+        before = loaded.classifier(batch)
         save_classifier(tmp_path / "model", loaded.classifier, loaded.tokenizer, DecisionRule(1.7), base_model="tiny")
         assert torch.equal(loaded.classifier(batch), before)
         torch.testing.assert_close(load_classifier(tmp_path / "model").classifier(batch), before / 1.7)

@@ -12,6 +12,8 @@ import torch
 
 from surefit.config import ModelSettings
 from surefit.errors import ModelError, UsageError
+from surefit.model.dropout import StepDropout
+from surefit.model.hardware import Hardware
 from surefit.model.pretrained import Pretrained, load_pretrained
 from surefit.model.stock import StockClassifier
 from surefit.types import SINGLE_LABEL, LabelSchema, PackedBatch
@@ -53,12 +55,50 @@ def test_encoder_weights_are_those_of_the_checkpoint(stock_checkpoint: Path):
 
 def test_row_in_a_batch_equals_row_alone(stock_checkpoint: Path):
     loaded = load(stock_checkpoint)
-    classifier = loaded.classifier.eval()
+    classifier = loaded.classifier
     with torch.inference_mode():
         together = classifier(batch_of(loaded, TEXTS))
         alone = torch.cat([classifier(batch_of(loaded, [text])) for text in TEXTS])
     assert (together.shape, together.dtype) == ((4, 3), torch.float32)
     torch.testing.assert_close(together, alone, atol=1e-5, rtol=0)
+
+
+def test_values_are_dropped_where_it_is_asked_for_as_seed_and_step_say(stock_checkpoint: Path):
+    loaded = load(stock_checkpoint)
+    batch = batch_of(loaded, TEXTS)
+
+    def logits(dropout: StepDropout | None) -> torch.Tensor:
+        if dropout is not None:
+            dropout.begin()
+        with torch.no_grad():
+            return loaded.classifier(batch, dropout)
+
+    with torch.random.fork_rng(devices=[]):
+        whole, dropped = logits(None), logits(StepDropout(1, 1))
+        assert not torch.allclose(dropped, whole)
+        assert torch.equal(logits(StepDropout(1, 1)), dropped)
+        assert not torch.allclose(logits(StepDropout(1, 2)), dropped)
+        assert torch.equal(logits(None), whole)
+
+
+def test_weights_are_views_of_the_flat_ones(stock_checkpoint: Path):
+    loaded = load(stock_checkpoint)
+    classifier, batch = loaded.classifier, batch_of(loaded, TEXTS)
+    with torch.no_grad():
+        before = classifier(batch)
+    classifier.prepare(Hardware(torch.device("cpu"), "fp32", 1))
+    flat = classifier.flat
+    assert flat.words is classifier.word_embeddings
+    flat.make_gradients()
+    with torch.random.fork_rng(devices=[]):
+        classifier.loss(classifier(batch), torch.tensor([2, 0, 1, 1]), torch.ones(4)).backward()
+    assert flat.gradients.any()
+    assert flat.word_gradients.any()
+    with torch.no_grad():
+        torch.testing.assert_close(classifier(batch), before, atol=1e-6, rtol=0)
+    flat.values.mul_(0.5)
+    with torch.no_grad():
+        assert not torch.allclose(classifier(batch), before)
 
 
 @pytest.mark.parametrize(
@@ -72,7 +112,7 @@ def test_token_types_go_to_models_that_tell_texts_apart_only(tmp_path: Path, fam
 def test_hidden_states_are_packed_like_the_batch(stock_checkpoint: Path):
     loaded = load(stock_checkpoint)
     batch = batch_of(loaded, TEXTS)
-    states = loaded.classifier.eval().hidden_states(batch)
+    states = loaded.classifier.hidden_states(batch)
     assert len(states) == 3
     assert {state.shape[0] for state in states} == {batch.tokens}
 
@@ -88,7 +128,7 @@ def test_seed_decides_the_new_weights(stock_checkpoint: Path):
 
 def test_pad_token_in_the_text_does_no_harm(tmp_path: Path):
     loaded = load(write_tiny_stock(tmp_path / "roberta", "roberta"))
-    logits = loaded.classifier.eval()(batch_of(loaded, ["good <pad> film", "a"]))
+    logits = loaded.classifier(batch_of(loaded, ["good <pad> film", "a"]))
     assert torch.isfinite(logits).all()
 
 
@@ -98,7 +138,7 @@ def test_positions_that_roberta_keeps_for_padding_do_not_count(tmp_path: Path):
     with pytest.raises(UsageError, match="more than the 126 tokens"):
         load(directory, max_length=127)
     full = load(directory, max_length=126)
-    assert torch.isfinite(full.classifier.eval()(batch_of(full, ["good film " * 100]))).all()
+    assert torch.isfinite(full.classifier(batch_of(full, ["good film " * 100]))).all()
 
 
 @pytest.mark.parametrize(
@@ -107,8 +147,7 @@ def test_positions_that_roberta_keeps_for_padding_do_not_count(tmp_path: Path):
 def test_rows_as_long_as_the_model_reads_can_be_run(tmp_path: Path, family: str, limit: int):
     loaded = load(write_tiny_stock(tmp_path / family, family), max_length=limit)
     assert loaded.classifier.max_tokens == limit
-    assert loaded.classifier.training
-    assert torch.isfinite(loaded.classifier.eval()(batch_of(loaded, ["good film " * 100, "a"]))).all()
+    assert torch.isfinite(loaded.classifier(batch_of(loaded, ["good film " * 100, "a"]))).all()
 
 
 def test_model_that_its_class_cannot_run_is_refused_when_it_is_loaded(tmp_path: Path):

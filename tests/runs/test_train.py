@@ -8,8 +8,10 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+from safetensors.torch import load_file
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score
 from sklearn.utils.class_weight import compute_class_weight
+from torch.testing import assert_close
 
 from learnable_rows import LEARNING, learnable_rows, read_table, without_timings, write_table
 from surefit.artifacts import RunDirectory, read_json, sha256_of
@@ -195,6 +197,16 @@ def test_the_saved_model_gives_the_probabilities_of_the_run_and_so_do_stock_tool
     np.testing.assert_allclose(pipeline_probabilities(run, texts), probabilities, atol=1e-5)
 
 
+def best_weights(run):
+    """Those of the best epoch, from the last checkpoint."""
+    (checkpoint,) = run.checkpoints.iterdir()
+    return load_file(checkpoint / "best.safetensors")
+
+
+def test_the_saved_model_holds_the_weights_of_the_best_epoch(run):
+    assert_close(load_file(run.model / "model.safetensors"), best_weights(run), rtol=0, atol=0)
+
+
 def test_the_same_seed_gives_the_same_run_and_another_seed_another(run, learnable_csv, tiny_bert, tmp_path):
     options = LEARNING | {"model": tiny_bert, "id": "id"}
     again = RunDirectory(train(learnable_csv, tmp_path / "again", **options).directory)
@@ -254,7 +266,7 @@ def test_the_audit_of_the_training_file_counts_none_of_the_given_files(given_run
 def test_a_class_unknown_to_the_training_rows_is_a_sentence(tiny_bert, tmp_path, place):
     data = write_table(tmp_path / "rows.csv", ("text", "label"), learnable_rows(40))
     other = write_table(tmp_path / "other.csv", ("text", "label"), [*learnable_rows(4, seed=1), ("so so", "fair")])
-    with pytest.raises(DataError, match=r"^other\.csv, line 6: class 'fair' does not stand in the training data"):
+    with pytest.raises(DataError, match=r"^other\.csv, line 6: class 'fair' does not stand in rows\.csv"):
         train(data, tmp_path / "run", model=tiny_bert, **{place: other}, **QUICK)
     assert not (tmp_path / "run").exists()
 
@@ -377,6 +389,8 @@ def test_a_distilbert_is_trained_and_agrees_with_stock_tools(tmp_path):
     data = write_table(tmp_path / "rows.csv", ("text", "label"), rows)
     trained = train(data, tmp_path / "run", model=model, **QUICK)
     run = RunDirectory(trained.directory)
+    saved = {f"model.{name}": tensor for name, tensor in load_file(run.model / "model.safetensors").items()}
+    assert_close(saved, best_weights(run), rtol=0, atol=0)
     predictions, probabilities = probabilities_in(run)
     texts = [rows[int(row["id"]) - 1][0] for row in predictions]
     np.testing.assert_allclose(trained.load(precision="fp32", threads=1).predict_proba(texts), probabilities, atol=1e-5)

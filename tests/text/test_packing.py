@@ -7,7 +7,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from surefit.text.packing import cut_by_tokens, epoch_order, length_sorted_batches, lengths_of, pack, step_rows
+from surefit.text.packing import (
+    ROWS_PER_GROUP,
+    cut_by_tokens,
+    epoch_order,
+    length_sorted_batches,
+    lengths_of,
+    pack,
+    row_groups,
+    step_rows,
+)
 from surefit.types import Encoding
 
 ROW_LENGTHS = st.lists(st.integers(1, 40), min_size=1, max_size=30)
@@ -21,6 +30,11 @@ def encoding(length, first_id=1):
 
 def cost(rows, lengths):
     return len(rows) * int(lengths[rows].max())
+
+
+def within(rows, lengths, budget):
+    """Whether a cut respects the budget; a single group may exceed it."""
+    return len(rows) <= ROWS_PER_GROUP or cost(rows, lengths) <= budget
 
 
 def test_order_is_a_permutation():
@@ -40,26 +54,62 @@ def test_other_seeds_and_epochs_give_other_orders(seed, epoch):
 
 
 def test_steps_take_the_order_in_turn_and_the_last_what_is_left():
-    steps = step_rows(np.array([4, 1, 3, 0, 2]), batch_size=2)
-    assert [step.tolist() for step in steps] == [[4, 1], [3, 0], [2]]
+    lengths = np.array([5, 5, 5, 5, 5])
+    steps = step_rows(np.array([4, 1, 3, 0, 2]), lengths, batch_size=2)
+    assert [step.tolist() for step in steps] == [[4, 1], [3, 0], [2]], "rows of one length keep their order"
 
 
 @few
-@given(ROW_LENGTHS, st.integers(1, 200))
+@given(ROW_LENGTHS, st.integers(1, 12))
+def test_a_step_has_its_rows_of_the_order_longest_first(row_lengths, batch_size):
+    lengths = np.array(row_lengths)
+    order = epoch_order(len(lengths), seed=0, epoch=1)
+    steps = step_rows(order, lengths, batch_size)
+    for number, step in enumerate(steps):
+        assert set(step.tolist()) == set(order[number * batch_size : (number + 1) * batch_size].tolist())
+        assert (np.diff(lengths[step]) <= 0).all()
+    assert sum(map(len, steps)) == len(lengths)
+
+
+@few
+@given(ROW_LENGTHS)
+def test_groups_are_neighbours_and_as_wide_as_the_longest_rounded_up(row_lengths):
+    groups = row_groups(np.array(row_lengths))
+    assert [group.first for group in groups] == list(range(0, len(row_lengths), ROWS_PER_GROUP))
+    assert sum(group.rows for group in groups) == len(row_lengths)
+    for group in groups:
+        longest = max(row_lengths[group.first : group.first + group.rows])
+        assert group.width % 8 == 0
+        assert longest <= group.width < longest + 8
+
+
+@few
+@given(ROW_LENGTHS, st.integers(1, 400))
 def test_cuts_keep_rows_and_order_and_respect_the_budget(row_lengths, budget):
     lengths = np.array(row_lengths)
     rows = epoch_order(len(lengths), seed=0, epoch=1)
     cuts = cut_by_tokens(rows, lengths, budget)
     assert np.concatenate(cuts).tolist() == rows.tolist()
-    assert all(len(cut) == 1 or cost(cut, lengths) <= budget for cut in cuts)
+    assert all(within(cut, lengths, budget) for cut in cuts)
 
 
 @few
-@given(ROW_LENGTHS, st.integers(1, 200))
-def test_a_cut_ends_only_where_the_next_row_does_not_fit(row_lengths, budget):
+@given(ROW_LENGTHS, st.integers(1, 400))
+def test_a_cut_ends_only_where_the_next_group_does_not_fit(row_lengths, budget):
     lengths = np.array(row_lengths)
     cuts = cut_by_tokens(np.arange(len(lengths)), lengths, budget)
-    assert all(cost(np.append(cut, after[0]), lengths) > budget for cut, after in pairwise(cuts))
+    assert all(cost(np.append(cut, after[:ROWS_PER_GROUP]), lengths) > budget for cut, after in pairwise(cuts))
+
+
+@few
+@given(ROW_LENGTHS, st.integers(1, 400))
+def test_cutting_leaves_the_groups_as_they_were(row_lengths, budget):
+    lengths = np.array(row_lengths)
+    (rows,) = step_rows(np.arange(len(lengths)), lengths, batch_size=len(lengths))
+    of_cuts = [group for cut in cut_by_tokens(rows, lengths, budget) for group in row_groups(lengths[cut])]
+    assert [(group.rows, group.width) for group in of_cuts] == [
+        (group.rows, group.width) for group in row_groups(lengths[rows])
+    ]
 
 
 def test_no_rows_are_no_cuts():
@@ -75,7 +125,7 @@ def test_inference_batches_hold_each_row_once_longest_first(row_lengths, budget)
     in_order = lengths[np.concatenate(batches)]
     assert sorted(np.concatenate(batches).tolist()) == list(range(len(lengths)))
     assert (np.diff(in_order) <= 0).all()
-    assert all(len(batch) == 1 or cost(batch, lengths) <= budget for batch in batches)
+    assert all(within(batch, lengths, budget) for batch in batches)
 
 
 @few

@@ -5,14 +5,15 @@ import random
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import nn
 
-from surefit.config import TrainingSettings
 from surefit.errors import RunError
+from surefit.model.parameters import FlatParameters
 from surefit.progress import Progress
 from surefit.trace import EpochTrace
 from surefit.training.checkpoint import Checkpoints
-from surefit.training.optimizer import build_optimizer, set_learning_rate
+from surefit.training.optimizer import AdamW
 from surefit.training.state import TrainingState
 
 FILES = ("model.safetensors", "optimizer.safetensors", "best.safetensors", "state.json")
@@ -31,17 +32,17 @@ class Training:
 
     def __init__(self, directory, width=3):
         torch.manual_seed(0)
-        self.model = nn.Linear(width, 2)
-        self.optimizer = build_optimizer(self.model, TrainingSettings())
-        set_learning_rate(self.optimizer, 1e-3)
+        self.model = nn.Sequential(nn.Embedding(5, width), nn.Linear(width, 2))
+        self.flat = FlatParameters(self.model, self.model[0].weight)
+        self.optimizer = AdamW(self.flat, weight_decay=0.01)
         self.notes = Notes()
         self.checkpoints = Checkpoints(directory, self.notes)
         self.state = TrainingState()
 
     def make_step(self):
-        self.model(torch.ones(1, self.model.in_features)).sum().backward()
-        self.optimizer.step()
-        self.optimizer.zero_grad()
+        words = torch.tensor([0, 1 + self.state.step % 4])
+        self.model(words).sum().backward()
+        self.optimizer.step(1e-3, words)
         self.state.count_step(0.1 * (self.state.step + 1), 3.0)
 
     def end_epoch(self):
@@ -56,13 +57,10 @@ class Training:
         self.state = self.checkpoints.restore(self.model, self.optimizer)
 
     def everything(self):
-        moments = self.optimizer.state_dict()["state"]
-        tensors = [
-            *self.model.parameters(),
-            *(moments[place][name] for place in sorted(moments) for name in sorted(moments[place])),
-        ]
-        best = {name: tensor.tolist() for name, tensor in self.state.best_weights.items()}
-        return [tensor.tolist() for tensor in tensors], json.dumps(self.state.to_dict()), best
+        held = {f"weight {name}": tensor for name, tensor in self.model.state_dict().items()}
+        held |= {f"optimizer {name}": tensor for name, tensor in self.optimizer.tensors().items()}
+        held |= {f"best {name}": tensor for name, tensor in self.state.best_weights.items()}
+        return {name: tensor.tolist() for name, tensor in held.items()}, json.dumps(self.state.to_dict())
 
 
 @pytest.fixture
@@ -117,12 +115,35 @@ def test_before_the_first_epoch_ends_there_are_no_best_weights(tmp_path):
     assert resumed(tmp_path).state.best_weights == {}
 
 
+@pytest.mark.parametrize("file", ["model.safetensors", "best.safetensors"])
+def test_weights_are_saved_by_name_each_by_itself_though_they_lie_in_one_tensor(tmp_path, file):
+    training = Training(tmp_path)
+    training.make_step()
+    training.end_epoch()
+    found = load_file(training.save() / file)
+    assert {name: tensor.tolist() for name, tensor in found.items()} == {
+        name: tensor.tolist() for name, tensor in training.model.state_dict().items()
+    }
+    assert all(tensor.untyped_storage().nbytes() == 4 * tensor.numel() for tensor in training.state.best_weights.values())
+
+
+def test_restored_weights_lie_where_the_optimizer_moves_them(saved):
+    directory, _ = saved
+    training = resumed(directory)
+    before = training.everything()[0]
+    training.flat.values += 1
+    after = training.everything()[0]
+    moved = {name for name in before if name.startswith("weight ") and before[name] != after[name]}
+    assert moved == {"weight 1.weight", "weight 1.bias"}
+    assert training.flat.words is training.model[0].weight
+
+
 def test_best_weights_are_a_copy(tmp_path):
     training = Training(tmp_path)
     training.end_epoch()
-    before = training.state.best_weights["weight"].tolist()
+    before = training.state.best_weights["1.weight"].tolist()
     training.make_step()
-    assert training.state.best_weights["weight"].tolist() == before != training.model.weight.tolist()
+    assert training.state.best_weights["1.weight"].tolist() == before != training.model[1].weight.tolist()
 
 
 def flip_a_byte(file):
@@ -196,7 +217,9 @@ def test_where_all_are_damaged_training_starts_and_says_so(saved):
         flip_a_byte(checkpoint / "model.safetensors")
     training = resumed(directory)
     assert training.everything() == Training(directory).everything()
-    assert len(training.notes.sentences) == 2
+    *damaged, start = training.notes.sentences
+    assert len(damaged) == 2
+    assert start == "no checkpoint is whole; training starts from the beginning"
 
 
 def test_a_checkpoint_of_another_model_is_refused(saved):

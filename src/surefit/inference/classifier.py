@@ -61,8 +61,7 @@ class TextClassifier:
 
     def __init__(self, saved: SavedClassifier, hardware: Hardware) -> None:
         self._saved = saved
-        self._hardware = hardware
-        saved.classifier.to(hardware.device).eval()
+        saved.classifier.prepare(hardware)
 
     @property
     def schema(self) -> LabelSchema:
@@ -175,7 +174,7 @@ class TextClassifier:
         if reason:
             raise UsageError(f"there is nothing to trace: {reason}")
         texts = [text] if text_pair is None else [text, text_pair]
-        return trace_prediction(self._saved, self._hardware, [normalize_text(part) for part in texts])
+        return trace_prediction(self._saved, [normalize_text(part) for part in texts])
 
     def _predict(self, texts: list[Any], pairs: list[Any] | None, progress: Progress | None = None) -> list[Prediction]:
         self._require_kind(pairs=pairs is not None)
@@ -202,7 +201,7 @@ class TextClassifier:
         pairs = None if pairs is None else [normalize_text(pair) for pair in pairs]
         encodings = self._saved.tokenizer.encode(texts, pairs)
         truncated = np.array([encoding.truncated_tokens > 0 for encoding in encodings])
-        return predict_logits(self._saved.classifier, encodings, self._hardware, progress), truncated
+        return predict_logits(self._saved.classifier, encodings, progress), truncated
 
     def _require_kind(self, *, pairs: bool) -> None:
         """Refuses single texts for a model of pairs, and the reverse: its answers would be worthless."""

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from surefit.decision import to_predictions
-from surefit.model.hardware import Hardware
 from surefit.model.heads import has_one_logit
 from surefit.model.pretrained import SavedClassifier
 from surefit.text.packing import pack
@@ -33,18 +32,16 @@ _CLASSES_IN_ORDER = 12
 _Shown = tuple[tuple[str, ...], list[tuple[Any, ...]], str]
 
 
-def trace_prediction(saved: SavedClassifier, hardware: Hardware, texts: list[str]) -> PredictionTrace:
+def trace_prediction(saved: SavedClassifier, texts: list[str]) -> PredictionTrace:
     """Runs one text, or one pair of texts, through the model and keeps what each layer made of it.
 
     Args:
-        saved: the model.
-        hardware: what to compute on.
+        saved: the model, prepared.
         texts: the normalised text, and the second one of a pair.
     """
     encoding = saved.tokenizer.encode(texts[:1], texts[1:] or None)[0]
     batch = pack([encoding], np.zeros(1, dtype=np.int64))
-    saved.classifier.eval()
-    with torch.inference_mode(), hardware.autocast():
+    with torch.no_grad():
         states = [state.float().cpu() for state in saved.classifier.hidden_states(batch)]
         logits = saved.classifier(batch).float().cpu().numpy()
     prediction = to_predictions(logits, saved.schema, saved.rule, np.array([encoding.truncated_tokens > 0]))[0]

@@ -1,58 +1,64 @@
-"""Attention over packed sequences, plainly written out."""
+"""Attention over packed sequences, plainly written out: the twin that `fast_attention` is held to."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from surefit.model.dropout import dropout
+from surefit.model.dropout import StepDropout
+from surefit.text.packing import RowGroup, row_groups
 from surefit.types import PackedBatch
 
 
 @dataclass(frozen=True, eq=False)
-class PackedLayout:
-    """Where the tokens of a packed batch stand in a rectangle of its rows.
+class GroupLayout:
+    """Where the tokens of a group of rows stand in a rectangle.
 
     Attributes:
-        rows: number of rows.
-        max_seqlen: tokens of the longest row.
-        slots: place of each token in the flattened rectangle, shape (tokens,), int64; None where
-            all rows are equally long, so that the packed batch is the rectangle.
+        group: which rows, and how wide the rectangle is.
+        first_token: place of the group's first token in the batch.
+        first_score: how many attention scores of one head the groups before it have.
+        slots: place of each token in the flattened rectangle, shape (tokens,), int64.
         key_mask: what is added to attention scores, 0 for a token and minus infinity for padding,
-            shape (rows, 1, 1, max_seqlen); None where nothing is padding.
+            shape (rows, 1, 1, width).
     """
 
-    rows: int
-    max_seqlen: int
-    slots: Tensor | None
-    key_mask: Tensor | None
+    group: RowGroup
+    first_token: int
+    first_score: int
+    slots: Tensor
+    key_mask: Tensor
 
     @classmethod
-    def of(cls, batch: PackedBatch, device: torch.device) -> PackedLayout:
-        """The layout of one batch, its tensors on `device`."""
-        rows, max_seqlen = len(batch), batch.max_seqlen
-        if batch.tokens == rows * max_seqlen:
-            return cls(rows, max_seqlen, None, None)
-        cu_seqlens = torch.from_numpy(batch.cu_seqlens).to(device)
-        is_token = torch.arange(max_seqlen, device=device) < cu_seqlens.diff().unsqueeze(1)
-        key_mask = torch.zeros(rows, 1, 1, max_seqlen, device=device).masked_fill_(~is_token[:, None, None], float("-inf"))
-        return cls(rows, max_seqlen, is_token.flatten().nonzero().squeeze(1), key_mask)
+    def of(cls, batch: PackedBatch, device: torch.device) -> list[GroupLayout]:
+        """The layouts of a batch's groups, their tensors on `device`."""
+        lengths = np.diff(batch.cu_seqlens)
+        layouts, first_score = [], 0
+        for group in row_groups(lengths):
+            is_token = np.arange(group.width) < lengths[group.first : group.first + group.rows, None]
+            mask = torch.from_numpy(np.where(is_token, np.float32(0), np.float32("-inf"))[:, None, None, :])
+            slots = torch.from_numpy(np.flatnonzero(is_token))
+            layouts.append(cls(group, int(batch.cu_seqlens[group.first]), first_score, slots.to(device), mask.to(device)))
+            first_score += group.rows * group.width**2
+        return layouts
 
     def to_rectangle(self, packed: Tensor) -> Tensor:
-        """Shape (tokens, width) to (rows, max_seqlen, width), zeros as padding."""
-        if self.slots is not None:
-            packed = packed.new_zeros(self.rows * self.max_seqlen, packed.shape[1]).index_copy(0, self.slots, packed)
-        return packed.view(self.rows, self.max_seqlen, -1)
+        """The group's part of shape (tokens of the batch, width) as (rows, width of the group, width), zeros as padding."""
+        own = packed[self.first_token : self.first_token + len(self.slots)]
+        flat = own.new_zeros(self.group.rows * self.group.width, own.shape[1]).index_copy(0, self.slots, own)
+        return flat.view(self.group.rows, self.group.width, -1)
 
     def to_packed(self, rectangle: Tensor) -> Tensor:
-        """Shape (rows, max_seqlen, width) to (tokens, width), padding left out."""
-        flat = rectangle.reshape(self.rows * self.max_seqlen, -1)
-        return flat if self.slots is None else flat.index_select(0, self.slots)
+        """Shape (rows, width of the group, width) to (tokens of the group, width), padding left out."""
+        return rectangle.reshape(self.group.rows * self.group.width, -1).index_select(0, self.slots)
 
 
-def attention(query_key_value: Tensor, layout: PackedLayout, heads: int, dropout_p: float, training: bool) -> Tensor:
+def attention(
+    query_key_value: Tensor, layouts: list[GroupLayout], heads: int, dropout: StepDropout | None, site: int, p: float
+) -> Tensor:
     """Multi-head self-attention in which each row attends to its own tokens only.
 
     softmax(Q K^T / sqrt(head_dim)) V, Vaswani et al. 2017, equation 1. It is written out as matmul,
@@ -61,20 +67,24 @@ def attention(query_key_value: Tensor, layout: PackedLayout, heads: int, dropout
 
     Args:
         query_key_value: the three projections side by side, shape (tokens, 3 * hidden).
-        layout: where the tokens stand.
+        layouts: where the tokens of each group stand.
         heads: number of heads.
-        dropout_p: share of the attention probabilities dropped in training.
-        training: whether to drop any.
+        dropout: what to drop; nothing when not given.
+        site: this attention's number among the sites that drop.
+        p: share of the attention probabilities to drop.
 
     Returns:
         the context of each token, shape (tokens, hidden).
     """
-    rectangle = layout.to_rectangle(query_key_value)
-    split = rectangle.view(layout.rows, layout.max_seqlen, 3, heads, -1)
-    query, key, value = split.permute(2, 0, 3, 1, 4).unbind()  # each (rows, heads, max_seqlen, head_dim)
-    scores = torch.matmul(query * query.shape[-1] ** -0.5, key.transpose(2, 3))
-    if layout.key_mask is not None:
-        scores = scores + layout.key_mask.to(scores.dtype)
-    probabilities = dropout(torch.softmax(scores, dim=-1), dropout_p, training)
-    context = torch.matmul(probabilities.to(value.dtype), value)
-    return layout.to_packed(context.transpose(1, 2))
+    contexts = []
+    for layout in layouts:
+        rectangle = layout.to_rectangle(query_key_value)
+        split = rectangle.view(*rectangle.shape[:2], 3, heads, -1)
+        query, key, value = split.permute(2, 0, 3, 1, 4).unbind()  # each (rows, heads, width, head_dim)
+        scores = torch.matmul(query * query.shape[-1] ** -0.5, key.transpose(2, 3))
+        probabilities = torch.softmax(scores + layout.key_mask.to(scores.dtype), dim=-1)
+        if dropout is not None:
+            probabilities = dropout.drop(probabilities, site, (dropout.scores + layout.first_score) * heads, p)
+        context = torch.matmul(probabilities.to(value.dtype), value)
+        contexts.append(layout.to_packed(context.transpose(1, 2)))
+    return torch.cat(contexts)

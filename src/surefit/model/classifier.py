@@ -10,9 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from surefit.model.configuration import BertConfig
-from surefit.model.dropout import dropout
-from surefit.model.encoder import BertEncoder
+from surefit.model.dropout import StepDropout
+from surefit.model.encoder import BertEncoder, head_site
+from surefit.model.fast_encoder import FastEncoder, flat_order
+from surefit.model.hardware import Hardware
 from surefit.model.heads import Head, logit_count, present_logits, weighted_loss_sum
+from surefit.model.parameters import FlatParameters
 from surefit.types import LabelSchema, PackedBatch
 
 
@@ -34,9 +37,54 @@ class SequenceClassifier(nn.Module, ABC):
         self.head = head
         self.config = dict(config)
 
+        self._hardware = Hardware(torch.device("cpu"), "fp32", torch.get_num_threads())
+        self._flat: FlatParameters | None = None
+        self.register_load_state_dict_post_hook(_after_loading)  # type: ignore[no-untyped-call]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For copies, in other processes too: views of the flat weights would each take all of them along."""
+        weights = {name: tensor.detach().cpu().clone() for name, tensor in self.state_dict().items()}
+        hardware = None if self._flat is None else self._hardware
+        return _rebuild, (type(self), self.schema, self.head, self.config, weights, hardware)
+
+    def prepare(self, hardware: Hardware) -> None:
+        """Moves the weights to where they are computed with, and chooses how.
+
+        Args:
+            hardware: where and in which precision.
+        """
+        self._hardware = hardware
+        self.to(hardware.device)
+        self._flat = FlatParameters(self.network, self.word_embeddings, self.flat_order)
+
+    @property
+    def flat(self) -> FlatParameters:
+        """All weights as one; `prepare` lays them out."""
+        if self._flat is None:
+            raise RuntimeError("prepare() comes first")
+        return self._flat
+
+    def weights_changed(self) -> None:
+        """To be told after each change of the weights in place: some are kept in another precision too."""
+
     @abstractmethod
-    def forward(self, batch: PackedBatch) -> Tensor:
-        """Logits of each row, shape (rows, classes), float32, on the device of the weights."""
+    def forward(self, batch: PackedBatch, dropout: StepDropout | None = None) -> Tensor:
+        """Logits of each row, shape (rows, classes), float32, on the device of the weights.
+
+        Args:
+            batch: the rows.
+            dropout: what to drop; nothing when not given.
+        """
+
+    @property
+    @abstractmethod
+    def word_embeddings(self) -> nn.Parameter:
+        """The word embeddings, shape (vocabulary, width)."""
+
+    @property
+    def flat_order(self) -> list[str]:
+        """Names in `network` of the weights that stand first in `flat`."""
+        return []
 
     @abstractmethod
     def hidden_states(self, batch: PackedBatch) -> list[Tensor]:
@@ -102,6 +150,25 @@ class SequenceClassifier(nn.Module, ABC):
         return weighted_loss_sum(logits, targets, weights, self.schema.problem_type)
 
 
+def _after_loading(classifier: SequenceClassifier, _: object) -> None:
+    classifier.weights_changed()
+
+
+def _rebuild(
+    kind: type[SequenceClassifier],
+    schema: LabelSchema,
+    head: Head,
+    config: Mapping[str, Any],
+    weights: Mapping[str, Tensor],
+    hardware: Hardware | None,
+) -> SequenceClassifier:
+    classifier = kind(schema, head, config)
+    classifier.load_state_dict(weights)
+    if hardware is not None:
+        classifier.prepare(hardware)
+    return classifier
+
+
 class Classifier(SequenceClassifier):
     """SureFit's own BERT with a linear head; names as in Hugging Face's BertForSequenceClassification.
 
@@ -117,16 +184,50 @@ class Classifier(SequenceClassifier):
         self.bert = BertEncoder(shape)
         self.classifier = nn.Linear(shape.hidden_size, logit_count(schema, head))
         self._shape = shape
+        self._fast: FastEncoder | None = None
         self._dropout_p = shape.hidden_dropout_prob if shape.classifier_dropout is None else shape.classifier_dropout
 
-    def forward(self, batch: PackedBatch) -> Tensor:
+    def prepare(self, hardware: Hardware, *, plain: bool = False) -> None:
+        """Moves the weights to where they are computed with, and chooses how.
+
+        Args:
+            hardware: where and in which precision.
+            plain: whether to compute by the plain modules where there is a faster way too.
+        """
+        super().prepare(hardware)
+        self._fast = None
+        if hardware.device.type == "cpu" and not plain:
+            self._fast = FastEncoder(self.bert, self._shape, self.flat, "bert.", hardware.dtype)
+
+    def weights_changed(self) -> None:
+        if self._fast is not None:
+            self._fast.refresh()
+
+    def forward(self, batch: PackedBatch, dropout: StepDropout | None = None) -> Tensor:
         """Logits of each row, shape (rows, classes), float32."""
-        pooled = dropout(self.bert(batch), self._dropout_p, self.training)
+        with self._hardware.autocast():
+            first = (self._fast or self.bert).first_tokens(batch, dropout)
+        # A few rows only, so that full precision costs nothing.
+        pooled = self.bert.pooler(first.float())
+        if dropout is not None:
+            site, start = head_site(self._shape.num_hidden_layers), dropout.rows * self._shape.hidden_size
+            pooled = dropout.drop(pooled, site, start, self._dropout_p)
         return present_logits(self.classifier(pooled), self.schema, self.head)
 
     def hidden_states(self, batch: PackedBatch) -> list[Tensor]:
         """Output of the embeddings and of each layer, each of shape (tokens, hidden)."""
-        return self.bert.hidden_states(batch)
+        with self._hardware.autocast():
+            return self.bert.hidden_states(batch)
+
+    @property
+    def word_embeddings(self) -> nn.Parameter:
+        weight = self.bert.embeddings.word_embeddings.weight
+        assert isinstance(weight, nn.Parameter)
+        return weight
+
+    @property
+    def flat_order(self) -> list[str]:
+        return flat_order(self._shape.num_hidden_layers, "bert.")
 
     @property
     def network(self) -> nn.Module:

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from surefit.errors import ModelError
+from surefit.model.activations import ACTIVATIONS
 
 # Far more than any published encoder has, and few enough for their product to be computed with.
 _MOST = {"num_hidden_layers": 1000, "hidden_size": 2**16, "intermediate_size": 2**20}
 _MOST_ROWS = 2**24  # of an embedding matrix
-
-ACTIVATIONS = ("gelu", "gelu_new", "gelu_pytorch_tanh", "relu", "silu", "swish")
 
 
 @dataclass(frozen=True)
@@ -26,7 +25,7 @@ class BertConfig:
         num_hidden_layers: number of layers.
         num_attention_heads: number of heads; it divides `hidden_size`.
         intermediate_size: width of the feed-forward part.
-        hidden_act: its activation, one of `ACTIVATIONS`.
+        hidden_act: its activation, one of `activations.ACTIVATIONS`.
         hidden_dropout_prob: dropout of embeddings and of each sublayer's output.
         attention_probs_dropout_prob: dropout of attention probabilities.
         classifier_dropout: dropout before the head; `hidden_dropout_prob` where it is None.

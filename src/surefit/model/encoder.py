@@ -6,15 +6,16 @@ Modules and parameters have the names that they have in Hugging Face's BertModel
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from surefit.model.attention import PackedLayout, attention
+from surefit.model.activations import ACTIVATIONS
+from surefit.model.attention import GroupLayout, attention
 from surefit.model.configuration import BertConfig
-from surefit.model.dropout import dropout
+from surefit.model.dropout import StepDropout
 from surefit.types import PackedBatch
 
 
@@ -27,20 +28,27 @@ class BertEncoder(nn.Module):
         self.encoder = Layers(config)
         self.pooler = Pooler(config)
 
-    def hidden_states(self, batch: PackedBatch) -> list[Tensor]:
+    def hidden_states(self, batch: PackedBatch, dropout: StepDropout | None = None) -> list[Tensor]:
         """Output of the embeddings and of each layer, each of shape (tokens, hidden)."""
-        device = self.pooler.dense.weight.device
-        layout = PackedLayout.of(batch, device)
-        states = [self.embeddings(batch)]
+        layouts = GroupLayout.of(batch, self.pooler.dense.weight.device)
+        states = [self.embeddings(batch, dropout)]
         for layer in self.encoder.layer:
-            states.append(layer(states[-1], layout))
+            states.append(layer(states[-1], layouts, dropout))
         return states
 
-    def forward(self, batch: PackedBatch) -> Tensor:
+    def first_tokens(self, batch: PackedBatch, dropout: StepDropout | None = None) -> Tensor:
+        """The last layer's output for each row's first token, shape (rows, hidden).
+
+        Args:
+            batch: the rows.
+            dropout: what to drop; nothing when not given.
+        """
+        last = self.hidden_states(batch, dropout)[-1]
+        return last.index_select(0, torch.from_numpy(batch.cu_seqlens[:-1]).to(last.device))
+
+    def forward(self, batch: PackedBatch, dropout: StepDropout | None = None) -> Tensor:
         """What the pooler makes of each row's first token, shape (rows, hidden)."""
-        last = self.hidden_states(batch)[-1]
-        first_tokens = torch.from_numpy(batch.cu_seqlens[:-1]).to(last.device)
-        pooled: Tensor = self.pooler(last.index_select(0, first_tokens))
+        pooled: Tensor = self.pooler(self.first_tokens(batch, dropout))
         return pooled
 
 
@@ -55,7 +63,7 @@ class Embeddings(nn.Module):
         self.LayerNorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
         self._dropout_p = config.hidden_dropout_prob
 
-    def forward(self, batch: PackedBatch) -> Tensor:
+    def forward(self, batch: PackedBatch, dropout: StepDropout | None) -> Tensor:
         """Shape (tokens, hidden)."""
         device = self.LayerNorm.weight.device
         words = self.word_embeddings(torch.from_numpy(batch.input_ids).to(device))
@@ -63,7 +71,8 @@ class Embeddings(nn.Module):
         types = self.token_type_embeddings.weight  # one vector where a pair's texts are not told apart
         if len(types) > 1:
             types = self.token_type_embeddings(torch.from_numpy(batch.token_type_ids).to(device))
-        return dropout(self.LayerNorm(words + types + positions), self._dropout_p, self.training)
+        normalized: Tensor = self.LayerNorm(words + types + positions)
+        return dropped_tokens(normalized, dropout, EMBEDDINGS_SITE, self._dropout_p)
 
 
 class Layers(nn.Module):
@@ -71,56 +80,58 @@ class Layers(nn.Module):
 
     def __init__(self, config: BertConfig) -> None:
         super().__init__()
-        self.layer = nn.ModuleList([Layer(config) for _ in range(config.num_hidden_layers)])
+        self.layer = nn.ModuleList([Layer(config, number) for number in range(config.num_hidden_layers)])
 
 
 class Layer(nn.Module):
     """Self-attention, then feed-forward, each with a residual connection."""
 
-    def __init__(self, config: BertConfig) -> None:
+    def __init__(self, config: BertConfig, number: int) -> None:
         super().__init__()
-        self.attention = Attention(config)
+        sites = layer_sites(number)
+        self.attention = Attention(config, sites)
         self.intermediate = Intermediate(config)
-        self.output = Output(config.intermediate_size, config)
+        self.output = Output(config.intermediate_size, config, sites.feed_forward)
 
-    def forward(self, hidden: Tensor, layout: PackedLayout) -> Tensor:
+    def forward(self, hidden: Tensor, layouts: list[GroupLayout], dropout: StepDropout | None) -> Tensor:
         """Shape (tokens, hidden) to the same shape."""
-        hidden = self.attention(hidden, layout)
-        output: Tensor = self.output(self.intermediate(hidden), hidden)
+        hidden = self.attention(hidden, layouts, dropout)
+        output: Tensor = self.output(self.intermediate(hidden), hidden, dropout)
         return output
 
 
 class Attention(nn.Module):
     """Self-attention and its projection."""
 
-    def __init__(self, config: BertConfig) -> None:
+    def __init__(self, config: BertConfig, sites: LayerSites) -> None:
         super().__init__()
-        self.self = SelfAttention(config)
-        self.output = Output(config.hidden_size, config)
+        self.self = SelfAttention(config, sites.probabilities)
+        self.output = Output(config.hidden_size, config, sites.attention)
 
-    def forward(self, hidden: Tensor, layout: PackedLayout) -> Tensor:
+    def forward(self, hidden: Tensor, layouts: list[GroupLayout], dropout: StepDropout | None) -> Tensor:
         """Shape (tokens, hidden) to the same shape."""
-        output: Tensor = self.output(self.self(hidden, layout), hidden)
+        output: Tensor = self.output(self.self(hidden, layouts, dropout), hidden, dropout)
         return output
 
 
 class SelfAttention(nn.Module):
     """Query, key and value projections and the attention between them."""
 
-    def __init__(self, config: BertConfig) -> None:
+    def __init__(self, config: BertConfig, site: int) -> None:
         super().__init__()
         self.query = nn.Linear(config.hidden_size, config.hidden_size)
         self.key = nn.Linear(config.hidden_size, config.hidden_size)
         self.value = nn.Linear(config.hidden_size, config.hidden_size)
         self._heads = config.num_attention_heads
+        self._site = site
         self._dropout_p = config.attention_probs_dropout_prob
 
-    def forward(self, hidden: Tensor, layout: PackedLayout) -> Tensor:
+    def forward(self, hidden: Tensor, layouts: list[GroupLayout], dropout: StepDropout | None) -> Tensor:
         """Shape (tokens, hidden) to the same shape."""
         weight = torch.cat([self.query.weight, self.key.weight, self.value.weight])
         bias = torch.cat([self.query.bias, self.key.bias, self.value.bias])
         query_key_value = functional.linear(hidden, weight, bias)
-        return attention(query_key_value, layout, self._heads, self._dropout_p, self.training)
+        return attention(query_key_value, layouts, self._heads, dropout, self._site, self._dropout_p)
 
 
 class Intermediate(nn.Module):
@@ -129,7 +140,7 @@ class Intermediate(nn.Module):
     def __init__(self, config: BertConfig) -> None:
         super().__init__()
         self.dense = nn.Linear(config.hidden_size, config.intermediate_size)
-        self._activation = activation(config.hidden_act)
+        self._activation = ACTIVATIONS[config.hidden_act].plain
 
     def forward(self, hidden: Tensor) -> Tensor:
         """Shape (tokens, hidden) to (tokens, intermediate)."""
@@ -139,15 +150,16 @@ class Intermediate(nn.Module):
 class Output(nn.Module):
     """Projection back to the hidden size, dropout, residual connection, LayerNorm."""
 
-    def __init__(self, in_features: int, config: BertConfig) -> None:
+    def __init__(self, in_features: int, config: BertConfig, site: int) -> None:
         super().__init__()
         self.dense = nn.Linear(in_features, config.hidden_size)
         self.LayerNorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self._site = site
         self._dropout_p = config.hidden_dropout_prob
 
-    def forward(self, values: Tensor, residual: Tensor) -> Tensor:
+    def forward(self, values: Tensor, residual: Tensor, dropout: StepDropout | None) -> Tensor:
         """Shapes (tokens, in_features) and (tokens, hidden) to (tokens, hidden)."""
-        projected = dropout(self.dense(values), self._dropout_p, self.training)
+        projected = dropped_tokens(self.dense(values), dropout, self._site, self._dropout_p)
         normalized: Tensor = self.LayerNorm(projected + residual)
         return normalized
 
@@ -164,18 +176,34 @@ class Pooler(nn.Module):
         return torch.tanh(self.dense(first_tokens))
 
 
-def activation(name: str) -> Callable[[Tensor], Tensor]:
-    """The activation that a Hugging Face config calls `name`, one of `configuration.ACTIVATIONS`."""
+@dataclass(frozen=True)
+class LayerSites:
+    """Numbers of the places in a layer that drop values.
 
-    def gelu_tanh(values: Tensor) -> Tensor:
-        return functional.gelu(values, approximate="tanh")
+    Attributes:
+        probabilities: attention probabilities.
+        attention: the projection after attention.
+        feed_forward: the projection after the feed-forward part.
+    """
 
-    activations: dict[str, Callable[[Tensor], Tensor]] = {
-        "gelu": functional.gelu,
-        "gelu_new": gelu_tanh,
-        "gelu_pytorch_tanh": gelu_tanh,
-        "relu": functional.relu,
-        "silu": functional.silu,
-        "swish": functional.silu,
-    }
-    return activations[name]
+    probabilities: int
+    attention: int
+    feed_forward: int
+
+
+EMBEDDINGS_SITE = 0
+
+
+def layer_sites(number: int) -> LayerSites:
+    """The sites of a layer, counted from 0."""
+    return LayerSites(3 * number + 1, 3 * number + 2, 3 * number + 3)
+
+
+def head_site(layers: int) -> int:
+    """The site before the head of a model with so many layers."""
+    return 3 * layers + 1
+
+
+def dropped_tokens(values: Tensor, dropout: StepDropout | None, site: int, p: float) -> Tensor:
+    """Drops of values of each token, shape (tokens, width), where anything is to be dropped."""
+    return values if dropout is None else dropout.drop(values, site, dropout.tokens * values.shape[1], p)

@@ -14,9 +14,9 @@ from surefit.config import MachineSettings
 from surefit.errors import UsageError
 
 # oneDNN keeps the code it generates for each shape of product; packed batches have ever new shapes, so
-# that its default of 1,024 entries takes hundreds of megabytes (340 more after 120 steps of MiniLM).
-# One step needs fewer than 64.
-os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")
+# that its default of 1,024 entries takes hundreds of megabytes. The fast encoder rounds its shapes so
+# that 256 entries hold nearly all that a training run meets.
+os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "256")
 
 # What torch takes where nobody asks for a number of threads.
 _ALL_THREADS = torch.get_num_threads()
@@ -38,6 +38,11 @@ class Hardware:
     device: torch.device
     precision: str
     threads: int
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of products."""
+        return torch.bfloat16 if self.precision == "bf16" else torch.float32
 
     def autocast(self) -> AbstractContextManager[object]:
         """The context in which the model's products run in the chosen precision."""

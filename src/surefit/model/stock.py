@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from surefit.errors import ModelError
 from surefit.model.classifier import SequenceClassifier
 from surefit.model.configuration import require_possible_sizes
+from surefit.model.dropout import StepDropout
 from surefit.model.heads import Head, logit_count, present_logits
 from surefit.types import Encoding, LabelSchema, PackedBatch
 
@@ -49,16 +50,34 @@ class StockClassifier(SequenceClassifier):
         self._pad_token_id: int = self.model.config.pad_token_id or 0
         self._try_out()
 
-    def forward(self, batch: PackedBatch) -> Tensor:
-        """Logits of each row, shape (rows, classes), float32."""
-        return present_logits(self.model(**self._inputs(batch)).logits, self.schema, self.head)
+    def forward(self, batch: PackedBatch, dropout: StepDropout | None = None) -> Tensor:
+        """Logits of each row, shape (rows, classes), float32.
+
+        The family's own class draws what it drops from torch's generator, which `StepDropout.begin`
+        sets: by step, not by place.
+        """
+        self._drop(dropout is not None)
+        with self._hardware.autocast():
+            logits = self.model(**self._inputs(batch)).logits
+        return present_logits(logits, self.schema, self.head)
 
     def hidden_states(self, batch: PackedBatch) -> list[Tensor]:
         """Output of the embeddings and of each layer, each of shape (tokens, hidden)."""
+        self._drop(False)
         inputs = self._inputs(batch)
         is_token = inputs["attention_mask"].bool()
-        states = self.model(**inputs, output_hidden_states=True).hidden_states
+        with self._hardware.autocast():
+            states = self.model(**inputs, output_hidden_states=True).hidden_states
         return [state[is_token] for state in states]
+
+    def _drop(self, wanted: bool) -> None:
+        if self.model.training != wanted:
+            self.model.train(wanted)
+
+    @property
+    def word_embeddings(self) -> nn.Parameter:
+        weight: nn.Parameter = self.model.get_input_embeddings().weight
+        return weight
 
     def _try_out(self) -> None:
         """Runs a short and a long row, since some families need rows of certain lengths, or a GPU.
@@ -70,7 +89,6 @@ class StockClassifier(SequenceClassifier):
         longest = _LONGEST_TRIAL if self.max_tokens is None else min(self.max_tokens, _LONGEST_TRIAL)
         if longest < 1:
             raise ModelError("config.json: max_position_embeddings leaves no position for a token")
-        self.eval()
         try:
             with _quiet_transformers(), torch.no_grad():  # tensors kept for later must not be inference tensors
                 for length in (min(3, longest), longest):
@@ -84,7 +102,6 @@ class StockClassifier(SequenceClassifier):
             raise ModelError(
                 f"config.json: a {family} model cannot be run by its Hugging Face class here: {_in_one_line(error)}"
             ) from None
-        self.train()
 
     def _inputs(self, batch: PackedBatch) -> dict[str, Tensor]:
         padded = batch.to_padded(self._pad_token_id)

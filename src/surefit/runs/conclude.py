@@ -47,8 +47,8 @@ def conclude(job: Job, state: TrainingState, recorder: PipelineRecorder, progres
     rows, encoded, settings = job.rows, job.encoded, job.settings
     progress.begin("evaluate", len(encoded.splits["test"]) + len(encoded.splits["validation"]))
     rule = DecisionRule()
-    classifier, hardware = job.pretrained.classifier, job.hardware
-    logits = {name: predict_logits(classifier, encoded.splits[name], hardware, progress) for name in ("validation", "test")}
+    classifier = job.pretrained.classifier
+    logits = {name: predict_logits(classifier, encoded.splits[name], progress) for name in ("validation", "test")}
     judged = {name: judge(logits[name], rows.splits[name].targets, rows.schema, rule) for name in ("validation", "test")}
     progress.begin("baselines", 0)
     baselines = compare_with_baselines(rows.splits, judged["test"].predicted, rows.schema, settings.seed)

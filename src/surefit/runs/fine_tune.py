@@ -36,12 +36,13 @@ def fine_tune(job: Job, directory: RunDirectory, recorder: PipelineRecorder, pro
     """
     start = time.perf_counter()
     rows, encoded, hardware, settings = job.rows, job.encoded, job.hardware, job.settings
-    classifier = job.pretrained.classifier.to(hardware.device)
+    classifier = job.pretrained.classifier
+    classifier.prepare(hardware)
     targets = {name: np.asarray(part.targets, dtype=np.int64) for name, part in rows.splits.items()}
 
     def validate() -> ValidationFigures:
         progress.begin("validate", len(targets["validation"]))
-        logits = predict_logits(classifier, encoded.splits["validation"], hardware, progress)
+        logits = predict_logits(classifier, encoded.splits["validation"], progress)
         progress.end()
         result = judge(logits, targets["validation"], rows.schema, DecisionRule()).result
         return ValidationFigures(result.loss, result.accuracy, result.macro.f1)
@@ -55,7 +56,7 @@ def fine_tune(job: Job, directory: RunDirectory, recorder: PipelineRecorder, pro
     state = fit(
         classifier,
         training_rows,
-        Plan(settings.training, settings.seed, hardware, float(shares.max())),
+        Plan(settings.training, settings.seed, float(shares.max())),
         evaluate=validate,
         checkpoints=Checkpoints(directory.checkpoints, progress),
         progress=TrainingLog(directory, progress),

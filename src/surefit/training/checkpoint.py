@@ -18,7 +18,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -26,6 +25,7 @@ from torch import Tensor, nn
 from surefit.artifacts import SCHEMA_VERSION, read_own_json, sha256_of
 from surefit.errors import RunError
 from surefit.progress import Progress
+from surefit.training.optimizer import AdamW
 from surefit.training.state import TrainingState
 
 _KEPT = 2  # the newest, and the one before in case the newest is damaged
@@ -70,7 +70,7 @@ class Checkpoints:
         """Complete checkpoints, newest first."""
         return sorted(self._directory.glob("step-" + "[0-9]" * 8), reverse=True)
 
-    def save(self, state: TrainingState, model: nn.Module, optimizer: torch.optim.Optimizer) -> Path:
+    def save(self, state: TrainingState, model: nn.Module, optimizer: AdamW) -> Path:
         """Writes a checkpoint and removes those that are no longer needed."""
         self._directory.mkdir(parents=True, exist_ok=True)
         for unfinished in self._directory.glob("*.tmp"):
@@ -80,7 +80,7 @@ class Checkpoints:
         temporary.mkdir()
         try:
             _write_tensors(temporary / _MODEL, dict(model.state_dict()))
-            _write_tensors(temporary / _OPTIMIZER, _optimizer_tensors(optimizer))
+            _write_tensors(temporary / _OPTIMIZER, optimizer.tensors())
             _write_tensors(temporary / _BEST, state.best_weights)
             hashes = {file.name: sha256_of(file) for file in sorted(temporary.iterdir())}
             content = {"schema_version": SCHEMA_VERSION, "files": hashes, "state": state.to_dict()}
@@ -105,7 +105,7 @@ class Checkpoints:
         for old in self.found()[count:]:
             shutil.rmtree(old)
 
-    def restore(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> TrainingState:
+    def restore(self, model: nn.Module, optimizer: AdamW) -> TrainingState:
         """Loads the newest good checkpoint into model and optimizer; a new state where there is none.
 
         A damaged checkpoint is passed over and said so through `progress.note`.
@@ -121,10 +121,12 @@ class Checkpoints:
                 continue
             try:
                 model.load_state_dict(tensors[_MODEL])
-            except RuntimeError:  # how torch says that names or shapes differ
+                optimizer.load_tensors(tensors[_OPTIMIZER])
+            except (RuntimeError, ValueError):  # torch says by the first that names or shapes differ
                 raise RunError(f"{checkpoint} is of another model than this; start a new run with --run") from None
-            _restore_optimizer(optimizer, tensors[_OPTIMIZER])
             return state
+        if self.found():
+            self._progress.note("no checkpoint is whole; training starts from the beginning")
         return TrainingState()
 
 
@@ -170,20 +172,3 @@ def _flush_directory(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """The optimizer's tensors by parameter position, so that they fit a safetensors file."""
-    return {
-        f"{position}.{name}": tensor
-        for position, entry in optimizer.state_dict()["state"].items()
-        for name, tensor in entry.items()
-    }
-
-
-def _restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
-    entries: dict[int, dict[str, Tensor]] = {}
-    for key, tensor in tensors.items():
-        position, name = key.split(".", 1)
-        entries.setdefault(int(position), {})[name] = tensor
-    optimizer.load_state_dict(optimizer.state_dict() | {"state": entries})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import time
 from collections.abc import Callable
@@ -10,19 +9,20 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from surefit.config import TrainingSettings
 from surefit.errors import Interrupted, TrainingError
 from surefit.evaluation.observations import observe
 from surefit.model.classifier import SequenceClassifier
-from surefit.model.hardware import Hardware
+from surefit.model.dropout import StepDropout
 from surefit.progress import Progress, StepRecord
 from surefit.text.packing import cut_by_tokens, epoch_order, lengths_of, pack, step_rows
 from surefit.trace import EpochTrace
 from surefit.training.checkpoint import CheckpointInterval, Checkpoints
 from surefit.training.early_stopping import best_epoch, should_stop
 from surefit.training.interruption import orderly_stop
-from surefit.training.optimizer import build_optimizer, learning_rate_at, peak_learning_rate, set_learning_rate
+from surefit.training.optimizer import AdamW, learning_rate_at, peak_learning_rate
 from surefit.training.state import TrainingRows, TrainingState
 from surefit.types import EpochFigures, Int64Array
 
@@ -49,13 +49,11 @@ class Plan:
     Attributes:
         settings: epochs, rates and the like.
         seed: decides the order of the rows and dropout.
-        hardware: where and in which precision.
         majority_share: share of the largest class in the validation rows, for the observations.
     """
 
     settings: TrainingSettings
     seed: int
-    hardware: Hardware
     majority_share: float
 
 
@@ -74,7 +72,7 @@ def fit(
     of (seed, epoch) and dropout of (seed, step), so a resumed run makes the same steps.
 
     Args:
-        classifier: the model; its weights are changed in place.
+        classifier: the model, prepared; its weights are changed in place.
         rows: what to learn from.
         plan: how.
         evaluate: judges the validation rows with the classifier as it is.
@@ -89,48 +87,34 @@ def fit(
         TrainingError: the loss is no longer a number.
     """
     settings = plan.settings
-    optimizer = build_optimizer(classifier, settings)
-    peak = peak_learning_rate(settings, classifier.config)
-    state = checkpoints.restore(classifier, optimizer)
-    steps_per_epoch = math.ceil(len(rows) / settings.batch_size)
-    total_steps = settings.epochs * steps_per_epoch
-    lengths = lengths_of(rows.encodings)
+    trainer = _Trainer(classifier, rows, plan, math.ceil(len(rows) / settings.batch_size) * settings.epochs)
+    state = checkpoints.restore(classifier, trainer.optimizer)
     interval = CheckpointInterval(settings.checkpoint_every, state.step)
+
+    def save() -> None:
+        checkpoints.save(state, classifier, trainer.optimizer)
+        interval.begin(state.step)
 
     def pause_if_asked() -> None:
         if stop.requested:
             if state.position:  # at the start of an epoch the state is saved already, or there is none
-                checkpoints.save(state, classifier, optimizer)
-            raise Interrupted(f"interrupted after step {state.step} of {total_steps}; the run is saved")
+                save()
+            raise Interrupted(f"interrupted after step {state.step} of {trainer.total_steps}; the run is saved")
 
     with orderly_stop() as stop, torch.random.fork_rng():
         while len(state.epochs) < settings.epochs and not should_stop(state.epochs, settings.patience):
             epoch = len(state.epochs) + 1
             epoch_start = step_end = time.perf_counter()
-            batches = step_rows(epoch_order(len(rows), plan.seed, epoch), settings.batch_size)
-            classifier.train()
-            for batch in batches[state.position :]:
+            for batch in trainer.epoch_steps(epoch)[state.position :]:
                 pause_if_asked()
                 if interval.is_over(state.step):
-                    checkpoints.save(state, classifier, optimizer)
-                    interval.begin(state.step)
-                learning_rate = learning_rate_at(state.step + 1, total_steps, peak, settings.warmup_share)
-                set_learning_rate(optimizer, learning_rate)
-                torch.manual_seed(_step_seed(plan.seed, state.step))
-                cuts = cut_by_tokens(batch, lengths, settings.max_batch_tokens)
-                loss_sum = _accumulate_gradients(classifier, rows, cuts, plan)
-                gradient_norm = torch.nn.utils.clip_grad_norm_(classifier.parameters(), settings.max_grad_norm)
-                _require_finite(loss_sum + float(gradient_norm), state.step + 1, epoch)
-                optimizer.step()
-                optimizer.zero_grad(set_to_none=True)
-
-                weight_sum = float(rows.weights[batch].sum())
-                loss = loss_sum / weight_sum
-                state.count_step(loss_sum, weight_sum)
+                    save()
+                made = trainer.make_step(batch, state.step + 1, epoch)
+                state.count_step(made.loss_sum, made.weight_sum)
                 now = time.perf_counter()
-                tokens = int(lengths[batch].sum())
-                record = StepRecord(state.step, epoch, loss, learning_rate, len(batch), tokens, seconds=now - step_end)
-                progress.step(record, total_steps)
+                loss, rate = made.loss_sum / made.weight_sum, made.learning_rate
+                record = StepRecord(state.step, epoch, loss, rate, len(batch), made.tokens, seconds=now - step_end)
+                progress.step(record, trainer.total_steps)
                 step_end = now
 
             validation = evaluate()
@@ -142,32 +126,85 @@ def fit(
             if best_epoch(state.epochs) == epoch:
                 state.keep_weights(classifier)
             progress.epoch(state.epochs[-1])  # before saving: a log that says too much is corrected by a resumed run
-            checkpoints.save(state, classifier, optimizer)
-            interval.begin(state.step)
+            save()
         pause_if_asked()
 
     classifier.load_state_dict(state.best_weights)
     return state
 
 
-def _accumulate_gradients(classifier: SequenceClassifier, rows: TrainingRows, cuts: list[Int64Array], plan: Plan) -> float:
-    """Adds up the gradients of one step's rows; returns the sum of their weighted losses.
+@dataclass(frozen=True)
+class _StepMade:
+    """What one optimizer step came to; sums are over its rows."""
 
-    The loss is divided by the sum of the weights of all the step's rows, so that cutting the step
-    to fit in memory does not change the gradient.
-    """
-    weight_sum = float(sum(rows.weights[cut].sum() for cut in cuts))
-    loss_sum = 0.0
-    for cut in cuts:
-        device = plan.hardware.device
-        targets = torch.from_numpy(rows.targets[cut]).to(device)
-        weights = torch.from_numpy(rows.weights[cut].astype(np.float32)).to(device)
-        with plan.hardware.autocast():
-            logits = classifier(pack(rows.encodings, cut))
-        loss = classifier.loss(logits, targets, weights)
-        (loss / weight_sum).backward()  # type: ignore[no-untyped-call]
-        loss_sum += float(loss.detach())
-    return loss_sum
+    loss_sum: float
+    weight_sum: float
+    tokens: int
+    learning_rate: float
+
+
+class _Trainer:
+    """Makes single steps; what it needs to know of the steps before is in the optimizer alone."""
+
+    def __init__(self, classifier: SequenceClassifier, rows: TrainingRows, plan: Plan, total_steps: int) -> None:
+        self._classifier = classifier
+        self._rows = rows
+        self._plan = plan
+        self._lengths = lengths_of(rows.encodings)
+        self._peak = peak_learning_rate(plan.settings, classifier.config)
+        self.total_steps = total_steps
+        self.optimizer = AdamW(classifier.flat, plan.settings.weight_decay)
+
+    def epoch_steps(self, epoch: int) -> list[Int64Array]:
+        """The rows of each step of an epoch."""
+        order = epoch_order(len(self._rows), self._plan.seed, epoch)
+        return step_rows(order, self._lengths, self._plan.settings.batch_size)
+
+    def make_step(self, batch: Int64Array, step: int, epoch: int) -> _StepMade:
+        """Learns from some rows.
+
+        Args:
+            batch: row positions, shape (rows,).
+            step: number of the step in the run, from 1.
+            epoch: number of the epoch, for the message.
+
+        Raises:
+            TrainingError: the loss or its gradient is not a number.
+        """
+        settings, flat = self._plan.settings, self._classifier.flat
+        loss_sum, word_rows = self._gradients(batch, step)
+        norm = flat.shorten_gradients(settings.max_grad_norm, word_rows)
+        _require_finite(loss_sum + norm, step, epoch)
+        learning_rate = learning_rate_at(step, self.total_steps, self._peak, settings.warmup_share)
+        self.optimizer.step(learning_rate, word_rows)
+        self._classifier.weights_changed()
+        return _StepMade(loss_sum, float(self._rows.weights[batch].sum()), int(self._lengths[batch].sum()), learning_rate)
+
+    def _gradients(self, batch: Int64Array, step: int) -> tuple[float, Tensor]:
+        """Adds up the gradients of one step's rows.
+
+        The loss is divided by the sum of the weights of all the step's rows, so that cutting the step
+        to fit in memory does not change the gradient.
+
+        Returns:
+            the sum of the rows' weighted losses, and the rows of the word embeddings that have gradients.
+        """
+        device = self._classifier.device
+        weight_sum = float(self._rows.weights[batch].sum())
+        loss_sum = 0.0
+        dropout = StepDropout(self._plan.seed, step)
+        dropout.begin()
+        words = []
+        for cut in cut_by_tokens(batch, self._lengths, self._plan.settings.max_batch_tokens):
+            packed = pack(self._rows.encodings, cut)
+            targets = torch.from_numpy(self._rows.targets[cut]).to(device)
+            weights = torch.from_numpy(self._rows.weights[cut].astype(np.float32)).to(device)
+            loss = self._classifier.loss(self._classifier(packed, dropout), targets, weights)
+            (loss / weight_sum).backward()  # type: ignore[no-untyped-call]
+            loss_sum += float(loss.detach())
+            dropout = dropout.after(packed)
+            words.append(packed.input_ids)
+        return loss_sum, torch.from_numpy(np.unique(np.concatenate(words))).to(device)
 
 
 def _require_finite(figure: float, step: int, epoch: int) -> None:
@@ -176,8 +213,3 @@ def _require_finite(figure: float, step: int, epoch: int) -> None:
             f"the loss or its gradient is no longer a number at step {step} (epoch {epoch}): training diverged; "
             "use a lower --learning-rate, or --precision fp32"
         )
-
-
-def _step_seed(seed: int, step: int) -> int:
-    digest = hashlib.sha256(f"dropout {seed} {step}".encode()).digest()
-    return int.from_bytes(digest[:8], "little") >> 1

@@ -6,25 +6,98 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor
+from torch.optim.adamw import adamw
 
 from surefit.config import TrainingSettings
+from surefit.model.parameters import FlatParameters
 
 _BERT_BASE_WIDTH = 768
 _MOST_USUAL_RATE, _LEAST_USUAL_RATE = 2e-4, 1e-5
 
 
-def build_optimizer(model: nn.Module, settings: TrainingSettings) -> torch.optim.AdamW:
+class AdamW:
     """AdamW with bias correction; weight decay spares vectors, that is bias and LayerNorm.
 
+    Of the word embeddings only the rows that a step used move, as with torch's SparseAdam: the
+    moments and the decay of the others stand still, where dense AdamW would go on moving them by
+    their momentum (docs/architecture.md).
+
     Source: Loshchilov and Hutter 2019, "Decoupled Weight Decay Regularization", algorithm 2.
+
+    Args:
+        parameters: the weights.
+        weight_decay: of matrices.
     """
-    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    groups = [
-        {"params": [parameter for parameter in parameters if parameter.ndim > 1], "weight_decay": settings.weight_decay},
-        {"params": [parameter for parameter in parameters if parameter.ndim <= 1], "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=0.0, betas=(0.9, 0.999), eps=1e-8, fused=True)
+
+    def __init__(self, parameters: FlatParameters, weight_decay: float) -> None:
+        parameters.make_gradients()
+        self._parameters = parameters
+        self._weight_decay = weight_decay
+        self._moments = [torch.zeros_like(parameters.values) for _ in range(2)]
+        self._word_moments = [torch.zeros_like(parameters.words, requires_grad=False) for _ in range(2)]
+        self._step = 0
+
+    @torch.no_grad()
+    def step(self, learning_rate: float, word_rows: Tensor) -> None:
+        """Moves the weights once and sets the gradients to zero.
+
+        Args:
+            learning_rate: the rate of this step.
+            word_rows: the rows of the word embeddings that have gradients, rising, shape (rows,), int64.
+        """
+        flat = self._parameters
+        for start, end, matrices in flat.spans():
+            tensors = (tensor[start:end] for tensor in (flat.values, flat.gradients, *self._moments))
+            self._move(*tensors, learning_rate=learning_rate, weight_decay=self._weight_decay if matrices else 0.0)
+        whole = (flat.words, *self._word_moments)
+        words, *moments = (tensor.index_select(0, word_rows) for tensor in whole)
+        gradients = flat.word_gradients.index_select(0, word_rows)
+        self._move(words, gradients, *moments, learning_rate=learning_rate, weight_decay=self._weight_decay)
+        for tensor, rows in zip(whole, (words, *moments), strict=True):
+            tensor.index_copy_(0, word_rows, rows)
+        flat.clear_gradients(word_rows)
+        self._step += 1
+
+    def _move(
+        self,
+        values: Tensor,
+        gradients: Tensor,
+        mean: Tensor,
+        variance: Tensor,
+        *,
+        learning_rate: float,
+        weight_decay: float,
+    ) -> None:
+        steps = torch.tensor(float(self._step), device=values.device)
+        adamw(
+            [values], [gradients], [mean], [variance], [], [steps],
+            lr=learning_rate, weight_decay=weight_decay, beta1=0.9, beta2=0.999, eps=1e-8,
+            amsgrad=False, maximize=False, fused=True,
+        )  # fmt: skip
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All that it remembers, for a checkpoint."""
+        return {
+            "mean": self._moments[0],
+            "variance": self._moments[1],
+            "word_mean": self._word_moments[0],
+            "word_variance": self._word_moments[1],
+            "step": torch.tensor(self._step),
+        }
+
+    def load_tensors(self, tensors: Mapping[str, Tensor]) -> None:
+        """Takes over what `tensors` gave.
+
+        Raises:
+            ValueError: they are of another model.
+        """
+        own = self.tensors()
+        if {name: tensor.shape for name, tensor in own.items()} != {name: tensor.shape for name, tensor in tensors.items()}:
+            raise ValueError("the optimizer's tensors are of another model")
+        for name in own.keys() - {"step"}:
+            own[name].copy_(tensors[name])
+        self._step = int(tensors["step"])
 
 
 def peak_learning_rate(settings: TrainingSettings, config: Mapping[str, Any]) -> float:
@@ -57,9 +130,3 @@ def learning_rate_at(step: int, total_steps: int, peak: float, warmup_share: flo
     if step <= warmup:
         return peak * step / warmup
     return peak * (total_steps - step + 1) / (total_steps - warmup + 1)
-
-
-def set_learning_rate(optimizer: torch.optim.Optimizer, learning_rate: float) -> None:
-    """Sets the rate of all parameter groups."""
-    for group in optimizer.param_groups:
-        group["lr"] = learning_rate

@@ -1,0 +1,153 @@
+"""One small BERT computed twice, fast and plainly, and batches for it."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from surefit.model.configuration import BertConfig
+from surefit.model.dropout import StepDropout
+from surefit.model.encoder import BertEncoder
+from surefit.model.fast_encoder import FastEncoder, flat_order
+from surefit.model.parameters import FlatParameters
+from surefit.types import Encoding, PackedBatch
+
+VOCABULARY = 200
+SIZES = {
+    "vocab_size": VOCABULARY,
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "intermediate_size": 64,
+    "max_position_embeddings": 128,
+    "hidden_dropout_prob": 0.1,
+    "attention_probs_dropout_prob": 0.2,
+}
+
+
+def ragged_batch(lengths: Sequence[int], vocabulary: int = VOCABULARY, types: int = 2, seed: int = 0) -> PackedBatch:
+    """Rows of random tokens, among them the padding token."""
+    generator = np.random.default_rng(seed)
+    encodings = [
+        Encoding(
+            generator.integers(0, vocabulary, length, dtype=np.int32),
+            np.sort(generator.integers(0, types, length, dtype=np.int32)),
+            0,
+        )
+        for length in lengths
+    ]
+    return PackedBatch.from_encodings(encodings, np.arange(len(lengths)))
+
+
+def rows_of(batch: PackedBatch, first: int, end: int) -> PackedBatch:
+    """Some neighbouring rows of a batch."""
+    encodings = []
+    for row in range(first, end):
+        tokens = slice(batch.cu_seqlens[row], batch.cu_seqlens[row + 1])
+        encodings.append(
+            Encoding(
+                batch.input_ids[tokens].astype(np.int32), batch.token_type_ids[tokens].astype(np.int32), truncated_tokens=0
+            )
+        )
+    return PackedBatch.from_encodings(encodings, batch.example_ids[first:end])
+
+
+def padded_inputs(batch: PackedBatch, *, types: bool = True) -> dict[str, Tensor]:
+    """What Hugging Face's BertModel takes."""
+    padded = batch.to_padded(0)
+    names = ("input_ids", "token_type_ids", "attention_mask") if types else ("input_ids", "attention_mask")
+    return {name: torch.from_numpy(getattr(padded, name)) for name in names}
+
+
+def random_encoder(config: BertConfig) -> BertEncoder:
+    """An encoder in which no weight is 0 or 1, so that none goes unnoticed."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        encoder = BertEncoder(config)
+        with torch.no_grad():
+            for parameter in encoder.parameters():
+                parameter.add_(torch.randn_like(parameter), alpha=0.1)
+    return encoder
+
+
+def gradients_of(encoder: nn.Module) -> dict[str, Tensor]:
+    """A copy of all gradients by name."""
+    return {name: torch.zeros_like(p) if p.grad is None else p.grad.clone() for name, p in encoder.named_parameters()}
+
+
+class Twins:
+    """The fast computation of an encoder, and the plain one of its copy in float64.
+
+    Args:
+        dtype: of the fast computation.
+        changes: to the sizes.
+    """
+
+    def __init__(self, dtype: torch.dtype = torch.float32, **changes: Any) -> None:
+        self.config = BertConfig.from_dict(SIZES | changes)
+        self.encoder = random_encoder(self.config)
+        self.plain = copy.deepcopy(self.encoder).double()
+        words = self.encoder.embeddings.word_embeddings.weight
+        self.flat = FlatParameters(self.encoder, words, flat_order(self.config.num_hidden_layers, ""))
+        self.fast = FastEncoder(self.encoder, self.config, self.flat, "", dtype)
+
+    def outputs(self, batch: PackedBatch, dropout: StepDropout | None = None) -> Tensor:
+        """What the fast encoder makes of a batch, no backward pass following."""
+        with torch.no_grad():
+            return self.fast.first_tokens(batch, dropout)
+
+    def clear(self) -> None:
+        """Sets the gradients of both to zero."""
+        self.plain.zero_grad()
+        self.flat.make_gradients()
+        self.flat.clear_gradients(torch.arange(self.config.vocab_size))
+
+    def run_fast(self, batch: PackedBatch, dropout: StepDropout | None = None) -> Tensor:
+        """Adds to the gradients of a loss in which all values of the pooled rows count; returns these."""
+        pooled = self.encoder.pooler(self.fast.first_tokens(batch, dropout).float())
+        _loss(pooled, batch).backward()
+        return pooled.detach()
+
+    def run_plain(self, batch: PackedBatch, dropout: StepDropout | None = None) -> Tensor:
+        """The same, plainly."""
+        pooled = self.plain(batch, dropout)
+        _loss(pooled, batch).backward()
+        return pooled.detach()
+
+    def assert_same_step(self, batch: PackedBatch, dropout: StepDropout | None = None) -> None:
+        """Both make the same outputs and gradients of a batch."""
+        self.clear()
+        pooled, expected = self.run_fast(batch, dropout), self.run_plain(batch, dropout)
+        torch.testing.assert_close(pooled.double(), expected, atol=1e-5, rtol=0)
+        assert_same_gradients(gradients_of(self.encoder), gradients_of(self.plain))
+
+
+def assert_same_gradients(gradients: dict[str, Tensor], expected: dict[str, Tensor], within: float = 1e-5) -> None:
+    """Each differs by no more than a share of its largest value.
+
+    Where the largest is nearly zero, as of the bias of the keys, whose gradient cancels out, the same
+    share of a hundredth of the largest gradient of all is allowed.
+    """
+    assert set(gradients) == set(expected)
+    floor = max(float(gradient.abs().max()) for gradient in expected.values()) / 100
+    for name, gradient in gradients.items():
+        wanted = expected[name].double()
+        most = max(float(wanted.abs().max()), floor)
+        torch.testing.assert_close(
+            gradient.double(), wanted, atol=within * most, rtol=0, msg=lambda text, at=name: f"{at}: {text}"
+        )
+
+
+def row_weights(batch: PackedBatch, width: int = SIZES["hidden_size"]) -> Tensor:
+    """Weights of a loss: of each row its own, so that it counts the same however the step is cut; float64."""
+    weights = [np.random.default_rng(int(example)).standard_normal(width) for example in batch.example_ids]
+    return torch.from_numpy(np.stack(weights))
+
+
+def _loss(pooled: Tensor, batch: PackedBatch) -> Tensor:
+    return (pooled * row_weights(batch, pooled.shape[1]).to(pooled.dtype)).sum()
