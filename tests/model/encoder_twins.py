@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from surefit.model.configuration import BertConfig
 from surefit.model.dropout import StepDropout
 from surefit.model.encoder import BertEncoder
-from surefit.model.fast_encoder import FastEncoder, flat_order
+from surefit.model.fast_encoder import FastEncoder
+from surefit.model.fast_products import flat_order
 from surefit.model.parameters import FlatParameters
 from surefit.types import Encoding, PackedBatch
 

@@ -12,7 +12,8 @@ import torch
 from encoder_twins import Twins, assert_same_gradients, gradients_of, padded_inputs, ragged_batch, row_weights, rows_of
 
 from surefit.model.activations import ACTIVATIONS
-from surefit.model.dropout import StepDropout
+from surefit.model.dropout import StepDropout, kept_scale
+from surefit.model.fast_products import Linear, apply
 from surefit.types import PackedBatch
 
 BATCHES = {
@@ -347,3 +348,11 @@ def assert_same_as_hugging_face(twins: Twins, batch: PackedBatch, *, types: bool
     (expected * row_weights(batch, twins.config.hidden_size)).sum().backward()
     torch.testing.assert_close(pooled.double(), expected.detach(), atol=1e-5, rtol=0)
     assert_same_gradients(gradients_of(twins.encoder), gradients_of(stock))
+
+
+def test_dropout_in_bf16_keeps_the_mean_exactly():
+    """The scale of what is kept must not be rounded to bf16 itself, a shift of a third of a percent."""
+    linear = Linear(torch.eye(64, dtype=torch.bfloat16), torch.zeros(64, dtype=torch.bfloat16))
+    values = torch.rand(4096, 64).add(0.5).bfloat16()
+    scaled = apply(linear, values, torch.empty_like(values), kept_scale(0.1))
+    assert scaled.double().sum() / values.double().sum() == pytest.approx(kept_scale(0.1), rel=2e-4)

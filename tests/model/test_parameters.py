@@ -9,7 +9,7 @@ from torch import nn
 
 from surefit.model.configuration import BertConfig
 from surefit.model.encoder import BertEncoder
-from surefit.model.fast_encoder import flat_order
+from surefit.model.fast_products import flat_order
 from surefit.model.parameters import FlatParameters
 
 WORDS = "embeddings.word_embeddings.weight"
@@ -163,3 +163,12 @@ def test_norm_that_is_no_number_is_told(encoder: BertEncoder):
     flat.make_gradients()
     flat.gradients[3] = torch.nan
     assert flat.shorten_gradients(1.0, torch.arange(2)) != flat.shorten_gradients(1.0, torch.arange(2))
+
+
+def test_weights_that_are_not_trained_are_left_as_they_are():
+    model = nn.Sequential(nn.Embedding(5, 3), nn.Linear(3, 2), nn.Linear(2, 2))
+    model[2].weight.requires_grad = False
+    flat = FlatParameters(model, model[0].weight)
+    assert "2.weight" not in flat.places
+    assert "2.bias" in flat.places
+    assert model[2].weight.untyped_storage().data_ptr() != flat.values.untyped_storage().data_ptr()

@@ -32,11 +32,6 @@ def cost(rows, lengths):
     return len(rows) * int(lengths[rows].max())
 
 
-def within(rows, lengths, budget):
-    """Whether a cut respects the budget; a single group may exceed it."""
-    return len(rows) <= ROWS_PER_GROUP or cost(rows, lengths) <= budget
-
-
 def test_order_is_a_permutation():
     assert sorted(epoch_order(1000, seed=3, epoch=2).tolist()) == list(range(1000))
 
@@ -84,21 +79,22 @@ def test_groups_are_neighbours_and_as_wide_as_the_longest_rounded_up(row_lengths
 
 
 @few
-@given(ROW_LENGTHS, st.integers(1, 400))
-def test_cuts_keep_rows_and_order_and_respect_the_budget(row_lengths, budget):
+@given(ROW_LENGTHS, st.integers(1, 400), st.sampled_from([1, ROWS_PER_GROUP]))
+def test_cuts_keep_rows_and_order_and_respect_the_budget(row_lengths, budget, together):
     lengths = np.array(row_lengths)
     rows = epoch_order(len(lengths), seed=0, epoch=1)
-    cuts = cut_by_tokens(rows, lengths, budget)
+    cuts = cut_by_tokens(rows, lengths, budget, together)
     assert np.concatenate(cuts).tolist() == rows.tolist()
-    assert all(within(cut, lengths, budget) for cut in cuts)
+    assert all(len(cut) <= together or cost(cut, lengths) <= budget for cut in cuts)
+    assert all(len(cut) % together == 0 for cut in cuts[:-1])
 
 
 @few
-@given(ROW_LENGTHS, st.integers(1, 400))
-def test_a_cut_ends_only_where_the_next_group_does_not_fit(row_lengths, budget):
+@given(ROW_LENGTHS, st.integers(1, 400), st.sampled_from([1, ROWS_PER_GROUP]))
+def test_a_cut_ends_only_where_the_next_rows_do_not_fit(row_lengths, budget, together):
     lengths = np.array(row_lengths)
-    cuts = cut_by_tokens(np.arange(len(lengths)), lengths, budget)
-    assert all(cost(np.append(cut, after[:ROWS_PER_GROUP]), lengths) > budget for cut, after in pairwise(cuts))
+    cuts = cut_by_tokens(np.arange(len(lengths)), lengths, budget, together)
+    assert all(cost(np.append(cut, after[:together]), lengths) > budget for cut, after in pairwise(cuts))
 
 
 @few
@@ -106,7 +102,7 @@ def test_a_cut_ends_only_where_the_next_group_does_not_fit(row_lengths, budget):
 def test_cutting_leaves_the_groups_as_they_were(row_lengths, budget):
     lengths = np.array(row_lengths)
     (rows,) = step_rows(np.arange(len(lengths)), lengths, batch_size=len(lengths))
-    of_cuts = [group for cut in cut_by_tokens(rows, lengths, budget) for group in row_groups(lengths[cut])]
+    of_cuts = [group for cut in cut_by_tokens(rows, lengths, budget, ROWS_PER_GROUP) for group in row_groups(lengths[cut])]
     assert [(group.rows, group.width) for group in of_cuts] == [
         (group.rows, group.width) for group in row_groups(lengths[rows])
     ]
@@ -125,7 +121,7 @@ def test_inference_batches_hold_each_row_once_longest_first(row_lengths, budget)
     in_order = lengths[np.concatenate(batches)]
     assert sorted(np.concatenate(batches).tolist()) == list(range(len(lengths)))
     assert (np.diff(in_order) <= 0).all()
-    assert all(within(batch, lengths, budget) for batch in batches)
+    assert all(len(batch) == 1 or cost(batch, lengths) <= budget for batch in batches)
 
 
 @few

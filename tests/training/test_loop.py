@@ -20,7 +20,7 @@ from surefit.model.dropout import StepDropout
 from surefit.model.hardware import Hardware
 from surefit.model.pretrained import load_pretrained
 from surefit.progress import Progress
-from surefit.text.packing import cut_by_tokens, epoch_order, lengths_of, pack, step_rows
+from surefit.text.packing import ROWS_PER_GROUP, cut_by_tokens, epoch_order, lengths_of, pack, step_rows
 from surefit.training.checkpoint import CheckpointInterval, Checkpoints
 from surefit.training.loop import Plan, ValidationFigures, _Trainer, fit
 from surefit.training.optimizer import learning_rate_at
@@ -155,7 +155,7 @@ def test_a_step_however_cut_has_the_gradient_of_its_weighted_mean_loss(tiny_bert
     rows = dataclasses.replace(rows_for(pretrained.tokenizer, 18), weights=weights)
     trainer = trainer_of(pretrained, rows, batch_size=18, max_batch_tokens=budget)
     (batch,) = trainer.epoch_steps(1)
-    assert len(cut_by_tokens(batch, lengths_of(rows.encodings), budget)) == cuts
+    assert len(cut_by_tokens(batch, lengths_of(rows.encodings), budget, ROWS_PER_GROUP)) == cuts
     loss_sum, word_rows = trainer._gradients(batch, 2)
     logits = reference(pack(rows.encodings, batch), StepDropout(3, 2))
     losses = functional.cross_entropy(logits, torch.from_numpy(rows.targets[batch]), reduction="none")
@@ -453,7 +453,9 @@ def test_long_gradients_are_shortened_to_the_length_asked_for_those_of_words_inc
     (batch,) = trainer.epoch_steps(1)
     trainer.make_step(batch, 1, 1)
     moments = trainer.optimizer.tensors()  # a tenth of the first step's gradients
-    lengths = [torch.linalg.vector_norm(moments[name]).item() for name in ("mean", "word_mean")]
+    of_words = torch.linalg.vector_norm(moments.pop("mean of words")).item()
+    means = torch.cat([moment for name, moment in moments.items() if name.startswith("mean of")])
+    lengths = [torch.linalg.vector_norm(means).item(), of_words]
     assert np.hypot(*lengths) == pytest.approx(0.001, rel=1e-4)
     assert lengths[1] > 0.0003
 

@@ -61,7 +61,7 @@ class Small:
     def state_of_words(self):
         """What a row of the word embeddings has: its weights and both moments, shape (rows, 3, width)."""
         tensors = self.optimizer.tensors()
-        return torch.stack([self.flat.words.detach(), tensors["word_mean"], tensors["word_variance"]], 1).numpy()
+        return torch.stack([self.flat.words.detach(), tensors["mean of words"], tensors["variance of words"]], 1).numpy()
 
 
 def test_steps_are_those_of_adamw_with_bias_correction_and_decay_of_matrices_only():
@@ -173,10 +173,10 @@ def test_tensors_are_loaded_as_they_were_given():
 @pytest.mark.parametrize(
     "damage",
     [
-        lambda tensors: tensors.pop("word_mean"),
+        lambda tensors: tensors.pop("mean of words"),
         lambda tensors: tensors.update(more=torch.zeros(1)),
-        lambda tensors: tensors.update(variance=tensors["variance"][:-1]),
-        lambda tensors: tensors.update(word_variance=tensors["word_variance"].t()),
+        lambda tensors: tensors.update({"variance of 1.weight": tensors["variance of 1.weight"][:-1]}),
+        lambda tensors: tensors.update({"variance of words": tensors["variance of words"].t()}),
     ],
     ids=["missing", "more", "shorter", "turned"],
 )
@@ -190,6 +190,13 @@ def test_tensors_of_another_model_are_refused_and_nothing_is_changed(damage):
     with pytest.raises(ValueError, match="another model"):
         small.optimizer.load_tensors(tensors)
     torch.testing.assert_close(small.optimizer.tensors(), before, rtol=0, atol=0)
+
+
+def test_a_new_optimizer_owes_nothing_to_gradients_that_were_left_behind():
+    small = Small(weight_decay=0.5)
+    small.draw_gradients((0, 1))
+    AdamW(small.flat, 0.5)
+    assert small.flat.gradients.count_nonzero() == small.flat.word_gradients.count_nonzero() == 0
 
 
 def rates(total, learning_rate, warmup_share):

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from surefit.model.configuration import BertConfig
 from surefit.model.dropout import StepDropout
 from surefit.model.encoder import BertEncoder, head_site
-from surefit.model.fast_encoder import FastEncoder, flat_order
+from surefit.model.fast_encoder import FastEncoder
+from surefit.model.fast_products import flat_order
 from surefit.model.hardware import Hardware
 from surefit.model.heads import Head, logit_count, present_logits, weighted_loss_sum
 from surefit.model.parameters import FlatParameters

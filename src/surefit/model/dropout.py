@@ -64,8 +64,9 @@ class StepDropout:
         generator.advance(start // 8)
         skipped = start % 8
         words = np.random.Generator(generator).integers(0, 2**64, (skipped + count + 7) // 8, dtype=np.uint64)
-        drawn = torch.from_numpy(words.view(np.int8)[skipped : skipped + count])
-        return drawn.ge_(dropped_of_256(p) - _STEPS // 2).neg_()
+        drawn = words.view(np.uint8)[skipped : skipped + count]
+        keep = np.greater_equal(drawn, dropped_of_256(p)).view(np.int8)
+        return torch.from_numpy(np.negative(keep, out=keep))
 
     def drop(self, values: Tensor, site: int, start: int, p: float) -> Tensor:
         """Zeroes a random share of the values and scales up the others; arguments as for `keep`."""

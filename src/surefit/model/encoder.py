@@ -191,17 +191,17 @@ class LayerSites:
     feed_forward: int
 
 
-EMBEDDINGS_SITE = 0
+EMBEDDINGS_SITE = 1
 
 
 def layer_sites(number: int) -> LayerSites:
     """The sites of a layer, counted from 0."""
-    return LayerSites(3 * number + 1, 3 * number + 2, 3 * number + 3)
+    return LayerSites(3 * number + 2, 3 * number + 3, 3 * number + 4)
 
 
 def head_site(layers: int) -> int:
     """The site before the head of a model with so many layers."""
-    return 3 * layers + 1
+    return 3 * layers + 2
 
 
 def dropped_tokens(values: Tensor, dropout: StepDropout | None, site: int, p: float) -> Tensor:

@@ -10,7 +10,6 @@ activations between the layers.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -25,63 +24,11 @@ from surefit.model.fast_attention import FastAttention
 from surefit.model.fast_layout import FastLayout
 from surefit.model.fast_masks import Masks
 from surefit.model.fast_memory import PassMemory, Workspace
+from surefit.model.fast_products import Products, apply, backward_to_values, backward_to_weights, flat_order
 from surefit.model.parameters import FlatParameters
 from surefit.types import PackedBatch
 
 aten = torch.ops.aten
-
-# Parts of a layer whose weights are used in the precision of the products, in their flat order.
-_PRODUCTS = (
-    *("attention.self.query", "attention.self.key", "attention.self.value"),
-    *("attention.output.dense", "intermediate.dense", "output.dense"),
-)
-
-
-def flat_order(layers: int, prefix: str) -> list[str]:
-    """Names of the encoder's product weights, then of their biases, layer by layer."""
-    parts = [f"{prefix}encoder.layer.{layer}.{part}" for layer in range(layers) for part in _PRODUCTS]
-    return [f"{part}.weight" for part in parts] + [f"{part}.bias" for part in parts]
-
-
-@dataclass(frozen=True)
-class _Linear:
-    """A product's weight, shape (out, in), and bias, shape (out,); or their gradients."""
-
-    weight: Tensor
-    bias: Tensor
-
-    def part(self, start: int, end: int | None = None) -> _Linear:
-        """Some of its outputs."""
-        return _Linear(self.weight[start:end], self.bias[start:end])
-
-
-@dataclass(frozen=True)
-class _Products:
-    """The products of one layer; `qkv` is query, key and value below each other."""
-
-    qkv: _Linear
-    attention: _Linear
-    widening: _Linear
-    narrowing: _Linear
-
-    @classmethod
-    def of(cls, flat: Tensor, parameters: FlatParameters, layer: str, config: BertConfig) -> _Products:
-        """Views of a flat tensor of weights or of their gradients."""
-        hidden, wide = config.hidden_size, config.intermediate_size
-
-        def linear(first: int, last: int, *shape: int) -> _Linear:
-            views = []
-            for kind in ("weight", "bias"):
-                start, end = (parameters.places[f"{layer}.{_PRODUCTS[place]}.{kind}"] for place in (first, last))
-                views.append(flat[start[0] : end[1]])
-            return _Linear(views[0].view(*shape), views[1])
-
-        return cls(
-            linear(0, 2, 3 * hidden, hidden),
-            linear(3, 3, hidden, hidden),
-            linear(4, 4, wide, hidden),
-            linear(5, 5, hidden, wide),
-        )
 
 
 class FastEncoder:
@@ -104,20 +51,21 @@ class FastEncoder:
         self.dtype = dtype
         self.workspace = Workspace()
         self._layer_names = [f"{prefix}encoder.layer.{layer}" for layer in range(config.num_hidden_layers)]
-        self._count = parameters.overwritten = parameters.places[flat_order(config.num_hidden_layers, prefix)[-1]][1]
+        self._count = parameters.places[flat_order(config.num_hidden_layers, prefix)[-1]][1]
+        parameters.overwritten = self._count
         self._values = parameters.values[: self._count].to(dtype)  # itself in fp32
         self.weights = self._products(self._values)
         self.refresh()
 
-    def _products(self, flat: Tensor) -> list[_Products]:
-        return [_Products.of(flat, self.parameters, name, self.config) for name in self._layer_names]
+    def _products(self, flat: Tensor) -> list[Products]:
+        return [Products.of(flat, self.parameters, name, self.config) for name in self._layer_names]
 
     @cached_property
     def _gradients(self) -> Tensor:
         return torch.empty_like(self._values)
 
     @cached_property
-    def gradients(self) -> list[_Products]:
+    def gradients(self) -> list[Products]:
         """Of `weights`, set by a backward pass; `hand_over_gradients` adds them to those of the parameters."""
         return self._products(self._gradients)
 
@@ -252,7 +200,7 @@ class _Pass:
 
     def _layer(self, layer: int, hidden: Tensor) -> Tensor:
         weights, sites = self._owner.weights[layer], layer_sites(layer)
-        projections = _apply(weights.qkv, hidden, self._memory.take("query key value", len(hidden), 3 * self._hidden))
+        projections = apply(weights.qkv, hidden, self._memory.take("query key value", len(hidden), 3 * self._hidden))
         context = self._attention.forward(layer, projections)
         middle = self._project_attention(layer, context, hidden, self._masks.of_tokens(sites.attention))
         return self._feed_forward(layer, middle, self._masks.of_tokens(sites.feed_forward))
@@ -261,7 +209,7 @@ class _Pass:
         residual, of_context = self._project_attention_backward(layer, self._feed_forward_backward(layer, flowing))
         of_projections = self._attention.backward(layer, of_context)
         weights, gradients = self._owner.weights[layer].qkv, self._owner.gradients[layer].qkv
-        _backward_to_weights(gradients, of_projections, self._memory.kept("output", layer - 1))
+        backward_to_weights(gradients, of_projections, self._memory.kept("output", layer - 1))
         return torch.addmm(residual, of_projections, weights.weight, out=self._memory.take("flowing", *residual.shape))
 
     # Of the last layer only first tokens go on: of the other tokens it needs keys and values alone.
@@ -270,8 +218,8 @@ class _Pass:
         weights, sites, width, memory = self._owner.weights[layer], layer_sites(layer), self._hidden, self._memory
         rows = len(self._layout.first_tokens)
         first = torch.index_select(hidden, 0, self._layout.first_tokens, out=memory.take_kept("first", layer, rows, width))
-        query = _apply(weights.qkv.part(0, width), first, memory.take_kept("query", layer, rows, width))
-        key_value = _apply(weights.qkv.part(width), hidden, memory.take("query key value", len(hidden), 2 * width))
+        query = apply(weights.qkv.part(0, width), first, memory.take_kept("query", layer, rows, width))
+        key_value = apply(weights.qkv.part(width), hidden, memory.take("query key value", len(hidden), 2 * width))
         context = self._attention.forward_first(layer, query, key_value)
         middle = self._project_attention(layer, context, first, self._masks.of_first_tokens(sites.attention))
         return self._feed_forward(layer, middle, self._masks.of_first_tokens(sites.feed_forward))
@@ -281,8 +229,8 @@ class _Pass:
         weights, gradients = self._owner.weights[layer].qkv, self._owner.gradients[layer].qkv
         width, memory, hidden = self._hidden, self._memory, self._memory.kept("output", layer - 1)
         of_query, of_key_value = self._attention.backward_first(layer, memory.kept("query", layer), of_context)
-        _backward_to_weights(gradients.part(0, width), of_query, memory.kept("first", layer))
-        _backward_to_weights(gradients.part(width), of_key_value, hidden)
+        backward_to_weights(gradients.part(0, width), of_query, memory.kept("first", layer))
+        backward_to_weights(gradients.part(width), of_key_value, hidden)
         of_first = torch.addmm(residual, of_query, weights.weight[:width])
         of_hidden = torch.mm(of_key_value, weights.weight[width:], out=memory.take("flowing", *hidden.shape))
         return of_hidden.index_add_(0, self._layout.first_tokens, of_first)
@@ -290,7 +238,8 @@ class _Pass:
     # The two halves that all layers share
 
     def _project_attention(self, layer: int, context: Tensor, residual: Tensor, keep: Tensor | None) -> Tensor:
-        projected = _apply(self._owner.weights[layer].attention, context, self._memory.take("projected", *residual.shape))
+        projected = self._memory.take("projected", *residual.shape)
+        apply(self._owner.weights[layer].attention, context, projected, self._masks.hidden_scale)
         return self._residual("middle", layer, projected, residual, self._modules(layer).attention.output.LayerNorm, keep)
 
     def _project_attention_backward(self, layer: int, flowing: Tensor) -> tuple[Tensor, Tensor]:
@@ -298,29 +247,29 @@ class _Pass:
         norm = self._modules(layer).attention.output.LayerNorm
         residual, of_projected = self._residual_backward("middle", layer, flowing, norm)
         weights, gradients = self._owner.weights[layer].attention, self._owner.gradients[layer].attention
-        _backward_to_weights(gradients, of_projected, self._memory.kept("context", layer), self._masks.hidden_scale)
+        backward_to_weights(gradients, of_projected, self._memory.kept("context", layer), self._masks.hidden_scale)
         of_context = self._memory.take("gradient of context", *flowing.shape)
-        return residual, _backward_to_values(weights, of_projected, self._masks.hidden_scale, of_context)
+        return residual, backward_to_values(weights, of_projected, self._masks.hidden_scale, of_context)
 
     def _feed_forward(self, layer: int, middle: Tensor, keep: Tensor | None) -> Tensor:
         weights, memory = self._owner.weights[layer], self._memory
         shape = (len(middle), self._owner.config.intermediate_size)
-        widened = _apply(weights.widening, middle, memory.take_kept("widened", layer, *shape))
+        widened = apply(weights.widening, middle, memory.take_kept("widened", layer, *shape))
         active = memory.take_kept("active", layer, *shape)
         self._activation.into(widened, active)
-        projected = _apply(weights.narrowing, active, memory.take("projected", *middle.shape))
+        projected = apply(weights.narrowing, active, memory.take("projected", *middle.shape), self._masks.hidden_scale)
         return self._residual("output", layer, projected, middle, self._modules(layer).output.LayerNorm, keep)
 
     def _feed_forward_backward(self, layer: int, flowing: Tensor) -> Tensor:
         weights, gradients, memory = self._owner.weights[layer], self._owner.gradients[layer], self._memory
         residual, of_projected = self._residual_backward("output", layer, flowing, self._modules(layer).output.LayerNorm)
         widened, active, scale = memory.kept("widened", layer), memory.kept("active", layer), self._masks.hidden_scale
-        _backward_to_weights(gradients.narrowing, of_projected, active, scale)
+        backward_to_weights(gradients.narrowing, of_projected, active, scale)
         of_active = memory.take("gradient of active", *active.shape)
-        _backward_to_values(weights.narrowing, of_projected, scale, of_active)
+        backward_to_values(weights.narrowing, of_projected, scale, of_active)
         of_widened = memory.take("gradient of widened", *widened.shape)
         self._activation.backward_into(of_active, widened, of_widened)
-        _backward_to_weights(gradients.widening, of_widened, memory.kept("middle", layer))
+        backward_to_weights(gradients.widening, of_widened, memory.kept("middle", layer))
         into = memory.take("flowing in the middle", *flowing.shape)
         return torch.addmm(residual, of_widened, weights.widening.weight, out=into)
 
@@ -329,13 +278,13 @@ class _Pass:
     def _residual(
         self, name: str, layer: int, projected: Tensor, residual: Tensor, norm: nn.LayerNorm, keep: Tensor | None
     ) -> Tensor:
-        """LayerNorm(dropout(projected) + residual), of the same shape."""
+        """LayerNorm(dropout(projected) + residual), of the same shape; projected is scaled for dropout already."""
         memory = self._memory
         if keep is not None:
             memory.keep(f"mask of {name}", layer, keep)
             keep_values(projected[: len(keep)], keep, projected[: len(keep)])
         summed = memory.take_kept(f"sum of {name}", layer, *projected.shape)
-        torch.add(residual, projected, alpha=self._masks.hidden_scale, out=summed)
+        torch.add(residual, projected, out=summed)
         normalized = memory.take_kept(name, layer, *projected.shape)
         self._normalize(name, layer, norm, summed, normalized)
         return normalized
@@ -380,20 +329,3 @@ class _Pass:
 def _gradient(parameter: Tensor) -> Tensor:
     assert parameter.grad is not None
     return parameter.grad
-
-
-def _apply(linear: _Linear, values: Tensor, into: Tensor) -> Tensor:
-    return torch.addmm(linear.bias, values, linear.weight.t(), out=into)
-
-
-def _backward_to_weights(of_linear: _Linear, flowing: Tensor, values: Tensor, scale: float = 1.0) -> None:
-    """Sets the gradients of weight and bias, of outputs that were multiplied by `scale` afterwards."""
-    torch.addmm(of_linear.weight, flowing.t(), values, beta=0, alpha=scale, out=of_linear.weight)
-    torch.sum(flowing, 0, out=of_linear.bias)
-    if scale != 1:
-        of_linear.bias.mul_(scale)
-
-
-def _backward_to_values(linear: _Linear, flowing: Tensor, scale: float, into: Tensor) -> Tensor:
-    """The gradient of the values, of outputs that were multiplied by `scale` afterwards."""
-    return torch.addmm(into, flowing, linear.weight, beta=0, alpha=scale, out=into)

@@ -1,4 +1,4 @@
-"""All weights of a model in one flat tensor, and their gradients in another."""
+"""A model's weights in one flat tensor, but for the word embeddings, and their gradients in another."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ class FlatParameters:
     have their own. The word embeddings stay by themselves, since a step touches few of their rows.
 
     Args:
-        model: its parameters are laid out, and keep their names, shapes and values.
+        model: its parameters are laid out, and keep their names, shapes and values; those that are
+            not to be trained are left as they are.
         words: the word embeddings.
         first: names of parameters that stand at the beginning, in this order; then come other
             vectors, then other matrices, each in the order of the model.
@@ -31,7 +32,8 @@ class FlatParameters:
     """
 
     def __init__(self, model: nn.Module, words: nn.Parameter, first: Sequence[str] = ()) -> None:
-        named = {name: parameter for name, parameter in model.named_parameters() if parameter is not words}
+        trained = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+        named = {name: parameter for name, parameter in trained.items() if parameter is not words}
         rest = sorted((name for name in named if name not in first), key=lambda name: named[name].ndim > 1)
         self._named = {name: named[name] for name in [*first, *rest]}
         self.words = words
@@ -87,6 +89,10 @@ class FlatParameters:
             self.gradients.mul_(most / norm)
             self.word_gradients.index_copy_(0, word_rows, self.word_gradients.index_select(0, word_rows).mul_(most / norm))
         return norm
+
+    def by_name(self, flat: Tensor) -> dict[str, Tensor]:
+        """The parts of a tensor like `values` that belong to each parameter."""
+        return {name: flat[start:end] for name, (start, end) in self.places.items()}
 
     def clear_gradients(self, word_rows: Tensor) -> None:
         """Sets all gradients to zero.

@@ -116,8 +116,10 @@ def _train(
             progress.note(f"the run {directory.path} is complete; there is nothing to resume")
             return finished
     else:
-        claim_run(directory, overwrite=overwrite)
+        directory.path.mkdir(parents=True, exist_ok=True)
         lock.take()
+        check_run(directory, resume=False, overwrite=overwrite)  # another process may have been faster
+        claim_run(directory, overwrite=overwrite)
         write_json(directory.settings, facts)
     try:
         # Again where a run is gone on with: it may have been cut short here.

@@ -13,7 +13,7 @@ import numpy as np
 
 from surefit.types import Encoding, Int32Array, Int64Array, PackedBatch
 
-# Rows whose attention is computed together. A step's rows are cut between groups only.
+# Rows whose attention is computed together. In training a step's rows are cut between groups only.
 ROWS_PER_GROUP = 4
 
 
@@ -26,8 +26,8 @@ def epoch_order(rows: int, seed: int, epoch: int) -> Int64Array:
 def step_rows(order: Int64Array, lengths: Int64Array, batch_size: int) -> list[Int64Array]:
     """Cuts an order into the rows of each optimizer step, longest first; the last step may be smaller.
 
-    Which rows a step learns from is left to the order. Their order within the step changes nothing
-    but the speed: attention is computed in groups of similar length.
+    Which rows a step learns from is left to the order. Their order within the step decides no more
+    than which values dropout meets: attention is computed in groups of similar length, for speed.
 
     Args:
         order: row positions, shape (n,).
@@ -67,22 +67,24 @@ def row_groups(lengths: Int32Array | Int64Array) -> list[RowGroup]:
     return [RowGroup(first, len(part), -(-int(part.max()) // 8) * 8) for first, part in zip(firsts, parts, strict=True)]
 
 
-def cut_by_tokens(rows: Int64Array, lengths: Int64Array, max_tokens: int) -> list[Int64Array]:
-    """Cuts rows, in their order, into runs of at most `max_tokens` tokens (one group at least).
+def cut_by_tokens(rows: Int64Array, lengths: Int64Array, max_tokens: int, together: int = 1) -> list[Int64Array]:
+    """Cuts rows, in their order, into runs of at most `max_tokens` tokens.
 
     Args:
         rows: row positions, shape (m,).
         lengths: tokens of every row, indexed by row position, shape (n,).
         max_tokens: budget of a run, counted as most encoders compute it: rows times the longest.
+        together: so many neighbouring rows are never cut apart, even where they exceed the budget.
     """
     runs: list[Int64Array] = []
     start, longest = 0, 0
-    for group in row_groups(lengths[rows]) if len(rows) else []:
-        end = group.first + group.rows
-        longest = max(longest, int(lengths[rows[group.first : end]].max()))
-        if group.first > start and longest * (end - start) > max_tokens:
-            runs.append(rows[start : group.first])
-            start, longest = group.first, int(lengths[rows[group.first : end]].max())
+    for first in range(0, len(rows), together):
+        end = min(first + together, len(rows))
+        own = int(lengths[rows[first:end]].max())
+        longest = max(longest, own)
+        if first > start and longest * (end - start) > max_tokens:
+            runs.append(rows[start:first])
+            start, longest = first, own
     if start < len(rows):
         runs.append(rows[start:])
     return runs

@@ -123,7 +123,9 @@ class Checkpoints:
                 model.load_state_dict(tensors[_MODEL])
                 optimizer.load_tensors(tensors[_OPTIMIZER])
             except (RuntimeError, ValueError):  # torch says by the first that names or shapes differ
-                raise RunError(f"{checkpoint} is of another model than this; start a new run with --run") from None
+                raise RunError(
+                    f"{checkpoint} is of another model, or of another version of SureFit; start a new run with --run"
+                ) from None
             return state
         if self.found():
             self._progress.note("no checkpoint is whole; training starts from the beginning")

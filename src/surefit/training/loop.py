@@ -17,7 +17,7 @@ from surefit.evaluation.observations import observe
 from surefit.model.classifier import SequenceClassifier
 from surefit.model.dropout import StepDropout
 from surefit.progress import Progress, StepRecord
-from surefit.text.packing import cut_by_tokens, epoch_order, lengths_of, pack, step_rows
+from surefit.text.packing import ROWS_PER_GROUP, cut_by_tokens, epoch_order, lengths_of, pack, step_rows
 from surefit.trace import EpochTrace
 from surefit.training.checkpoint import CheckpointInterval, Checkpoints
 from surefit.training.early_stopping import best_epoch, should_stop
@@ -101,7 +101,7 @@ def fit(
                 save()
             raise Interrupted(f"interrupted after step {state.step} of {trainer.total_steps}; the run is saved")
 
-    with orderly_stop() as stop, torch.random.fork_rng():
+    with orderly_stop() as stop, torch.random.fork_rng(devices=_generators_beside_the_cpu(classifier)):
         while len(state.epochs) < settings.epochs and not should_stop(state.epochs, settings.patience):
             epoch = len(state.epochs) + 1
             epoch_start = step_end = time.perf_counter()
@@ -195,16 +195,23 @@ class _Trainer:
         dropout = StepDropout(self._plan.seed, step)
         dropout.begin()
         words = []
-        for cut in cut_by_tokens(batch, self._lengths, self._plan.settings.max_batch_tokens):
+        # Where dropout goes by place, groups of rows stay together.
+        together = ROWS_PER_GROUP if self._classifier.skips_padding else 1
+        for cut in cut_by_tokens(batch, self._lengths, self._plan.settings.max_batch_tokens, together):
             packed = pack(self._rows.encodings, cut)
             targets = torch.from_numpy(self._rows.targets[cut]).to(device)
             weights = torch.from_numpy(self._rows.weights[cut].astype(np.float32)).to(device)
             loss = self._classifier.loss(self._classifier(packed, dropout), targets, weights)
             (loss / weight_sum).backward()  # type: ignore[no-untyped-call]
             loss_sum += float(loss.detach())
+            del loss  # and with it what its backward pass needed
             dropout = dropout.after(packed)
             words.append(packed.input_ids)
         return loss_sum, torch.from_numpy(np.unique(np.concatenate(words))).to(device)
+
+
+def _generators_beside_the_cpu(classifier: SequenceClassifier) -> list[torch.device]:
+    return [classifier.device] if classifier.device.type == "cuda" else []
 
 
 def _require_finite(figure: float, step: int, epoch: int) -> None:

@@ -32,6 +32,7 @@ class AdamW:
 
     def __init__(self, parameters: FlatParameters, weight_decay: float) -> None:
         parameters.make_gradients()
+        parameters.clear_gradients(torch.arange(len(parameters.words), device=parameters.words.device))
         self._parameters = parameters
         self._weight_decay = weight_decay
         self._moments = [torch.zeros_like(parameters.values) for _ in range(2)]
@@ -77,14 +78,12 @@ class AdamW:
         )  # fmt: skip
 
     def tensors(self) -> dict[str, Tensor]:
-        """All that it remembers, for a checkpoint."""
-        return {
-            "mean": self._moments[0],
-            "variance": self._moments[1],
-            "word_mean": self._word_moments[0],
-            "word_variance": self._word_moments[1],
-            "step": torch.tensor(self._step),
-        }
+        """All that it remembers, by the names of the parameters, for a checkpoint."""
+        found = {"step": torch.tensor(self._step)}
+        for kind, flat, words in zip(("mean", "variance"), self._moments, self._word_moments, strict=True):
+            parts = self._parameters.by_name(flat) | {"words": words}
+            found |= {f"{kind} of {name}": part for name, part in parts.items()}
+        return found
 
     def load_tensors(self, tensors: Mapping[str, Tensor]) -> None:
         """Takes over what `tensors` gave.
