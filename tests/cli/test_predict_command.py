@@ -11,6 +11,7 @@ from file_builders import jsonl, lines, ods, parquet, workbook
 from surefit_command import assert_refused, run_here, run_program
 
 from learnable_rows import LEARNING, learnable_rows, write_table
+from surefit.data.passes import WINDOW_RECORDS
 from surefit.runs.train import train
 
 COLUMNS = ["id", "text", "label", "probability", "truncated", "reason"]
@@ -168,6 +169,12 @@ class TestStandardInput:
         assert_refused(
             outcome, "standard input: 1 of 51 rows are not UTF-8, the first in line 51", "--input FILE --encoding NAME"
         )
+
+    def test_many_lines_keep_their_order_and_numbers(self, run):
+        stdin = b"good\n" * WINDOW_RECORDS + b"caf\xe9\n\nbad"
+        rows = table(run_here("predict", run, stdin=stdin).out)
+        assert [row["id"] for row in rows] == [str(number) for number in range(1, WINDOW_RECORDS + 4)]
+        assert [row["reason"] for row in rows[WINDOW_RECORDS - 1 :]] == ["", "not a text", "empty text", ""]
 
     @pytest.mark.parametrize("encoding", ["cp1252", "utf-16-le"])
     def test_another_encoding_is_refused_with_what_to_do(self, encoding, run):

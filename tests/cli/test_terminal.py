@@ -98,6 +98,15 @@ def test_progress_shows_the_loss_of_the_step():
     assert "loss 0.375  40 rows/s" in console.file.getvalue()
 
 
+def test_results_go_to_standard_output_while_progress_is_shown(capsys):
+    console = terminal()
+    with TerminalProgress(console) as progress:
+        progress.begin("predict", 2)
+        print("id,text")
+    assert capsys.readouterr().out == "id,text\n"
+    assert "id,text" not in console.file.getvalue()
+
+
 @pytest.mark.parametrize("width", [20, 40, 400])
 def test_traces_fit_any_terminal(width, trained_run):
     console = terminal(width, no_color=True)

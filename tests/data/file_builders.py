@@ -2,11 +2,23 @@
 
 import io
 import json
+import tempfile
 import zipfile
+from pathlib import Path
 
 import openpyxl
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from surefit.data.read import read
+
+
+def read_content(ending, content, settings, *, labelled):
+    """What is read of a file with these bytes."""
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory) / f"rows{ending}"
+        path.write_bytes(content)
+        return read(path, settings, labelled=labelled)
 
 
 def lines(*rows, newline="\n", encoding="utf-8"):

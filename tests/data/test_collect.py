@@ -3,19 +3,29 @@
 import pytest
 
 from surefit.data import collect
-from surefit.data.collect import Collector, NoUsableRowsError
+from surefit.data.collect import NoUsableRowsError
 from surefit.data.columns import RoleCells, Roles
+from surefit.data.passes import read_all
+from surefit.data.source import RecordSource
 from surefit.errors import DataError
 
 ALL = Roles(0, 1, 2, 3)
 COLUMNS = ("text", "text_pair", "label", "id")
 
 
+class Rows(RecordSource):
+    """Rows of typed cells."""
+
+    def __init__(self, rows, roles, labelled):
+        super().__init__("csv", COLUMNS, roles, labelled=labelled)
+        self.rows = rows
+
+    def records(self):
+        return (self.typed_record(line, RoleCells(*row)) for line, row in enumerate(self.rows, start=2))
+
+
 def collected(rows, roles=ALL, *, labelled=True):
-    collector = Collector(COLUMNS, roles, labelled=labelled)
-    for line, row in enumerate(rows, start=2):
-        collector.add_typed(line, RoleCells(*row))
-    return collector.result("csv")
+    return read_all(Rows(rows, roles, labelled))
 
 
 def reasons(result):
@@ -72,10 +82,8 @@ def test_prediction_keeps_rows_whose_label_is_no_use():
 
 def test_many_rows_keep_their_order_over_chunks():
     count = 2 * collect._CHUNK_ROWS + 5
-    collector = Collector(("text", "label"), Roles(0, None, 1, None), labelled=True)
-    for number in range(count):
-        collector.add(number + 2, RoleCells(f"t{number}", None, f"c{number % 3}", None))
-    examples = collector.result("csv").examples
+    rows = [(f"t{number}", None, f"c{number % 3}", None) for number in range(count)]
+    examples = collected(rows, Roles(0, None, 2, None)).examples
     assert len(examples) == count
     assert examples.texts[count - 1].as_py() == f"t{count - 1}"
     assert examples.labels[count - 1].as_py() == [f"c{(count - 1) % 3}"]

@@ -1,10 +1,15 @@
 """CSV and TSV: the delimiter, the header, and which lines are records."""
 
+from functools import partial
+
 import pytest
+from file_builders import read_content
 
 from surefit.config import ReadSettings
-from surefit.data.delimited import find_dialect, read_delimited
+from surefit.data.delimited import find_dialect
 from surefit.errors import DataError
+
+read_delimited = partial(read_content, ".csv")
 
 
 def dialect(text, **settings):

@@ -3,14 +3,16 @@
 import datetime
 import io
 import zipfile
+from functools import partial
 
 import openpyxl
 import pytest
-from file_builders import workbook
+from file_builders import read_content, workbook
 
 from surefit.config import ReadSettings
-from surefit.data.excel import read_excel
 from surefit.errors import DataError
+
+read_excel = partial(read_content, ".xlsx")
 
 
 def test_typed_cells_become_text():

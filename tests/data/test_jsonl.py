@@ -1,10 +1,14 @@
 """JSON Lines."""
 
+from functools import partial
+
 import pytest
+from file_builders import read_content
 
 from surefit.config import ReadSettings
-from surefit.data.jsonl import read_jsonl
 from surefit.errors import DataError
+
+read_jsonl = partial(read_content, ".jsonl")
 
 
 def test_columns_are_all_keys_in_order_of_appearance():

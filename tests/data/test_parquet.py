@@ -1,13 +1,17 @@
 """Parquet files and Arrow tables."""
 
 import datetime
+from functools import partial
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from file_builders import read_content
 
 from surefit.config import ReadSettings
-from surefit.data.parquet import read_parquet, read_table
+from surefit.data.read import read_frame as read_table
+
+read_parquet = partial(read_content, ".parquet")
 
 BOTH = ReadSettings(text="text", label="label")
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,7 +13,7 @@ import typer
 from surefit.cli import options
 from surefit.cli.output import print_json, shown_progress
 from surefit.cli.printable import printable
-from surefit.errors import DataError, UsageError
+from surefit.errors import UsageError
 
 
 def predict(
@@ -49,27 +51,46 @@ def predict(
     if input is None:
         _require_texts_alone(read, texts)
 
-    from surefit.runs.predict import check_output, predict_file, predict_texts, write_predictions
+    from surefit.runs.predicted import PredictedRows, check_output, write_predictions
 
     if output is not None:
         check_output(output, input)
-    if input is None:
-        predicted = predict_texts(run, texts or _standard_input(), text_pair, machine)
-    else:
-        with shown_progress(quiet) as progress:
-            predicted = predict_file(run, input, read, machine, progress)
-    if output is not None:
-        write_predictions(output, predicted)
+    shown = json or (output is None and sys.stdout.isatty())  # what is shown as a whole is collected first
+    with _predictions(run, texts, input, text_pair, read, machine, quiet) as windows:
+        if shown:
+            windows = [PredictedRows.joined(windows)]
+        if output is not None or not shown:
+            count = write_predictions(output, windows)
     if json:
-        print_json({"predictions": predicted.to_dicts()})
+        print_json({"predictions": windows[0].to_dicts()})
     elif output is not None:
         if not quiet:
-            count = len(predicted.predictions)
             typer.echo(f"{count:,} prediction{' is' if count == 1 else 's are'} in {printable(str(output))}", err=True)
-    elif sys.stdout.isatty():
-        _show(predicted)
+    elif shown:
+        _show(windows[0])
+
+
+@contextmanager
+def _predictions(
+    run: Path,
+    texts: list[str] | None,
+    input: Path | None,
+    text_pair: str | None,
+    read: dict[str, Any],
+    machine: dict[str, Any],
+    quiet: bool,
+) -> Iterator[Any]:
+    """The predictions for what was given, window by window, while progress is shown."""
+    from surefit.runs.predict import predict_file, predict_lines, predict_texts
+
+    if texts:
+        yield [predict_texts(run, texts, text_pair, machine)]
+    elif input is not None:
+        with shown_progress(quiet) as progress, closing(predict_file(run, input, read, machine, progress)) as windows:
+            yield windows
     else:
-        write_predictions(None, predicted)
+        with _standard_input() as lines, shown_progress(quiet) as progress:
+            yield predict_lines(run, lines, machine, progress)
 
 
 def _require_texts_alone(read: dict[str, Any], texts: list[str] | None) -> None:
@@ -81,32 +102,13 @@ def _require_texts_alone(read: dict[str, Any], texts: list[str] | None) -> None:
         raise UsageError("--text-pair without --input is the second text of one TEXT; give many pairs in a file with --input")
 
 
-def _standard_input() -> list[str]:
-    """Lines of standard input as texts; one that does not decode keeps its place as what is no text."""
-    from surefit.data.lines import require_decodable, utf8_lines
+def _standard_input() -> AbstractContextManager[Any]:
+    """Lines of standard input as texts."""
+    from surefit.data.read import open_texts
 
     if sys.stdin.isatty():
         typer.echo("reading texts from standard input, one a line; end with Ctrl-D", err=True)
-    advice = "write it to a file and give --input FILE --encoding NAME"
-    try:
-        read = utf8_lines(sys.stdin.buffer.read(), None)
-    except DataError:
-        raise UsageError(f"standard input is not UTF-8; {advice}") from None
-    texts = [line.decode("utf-8", "surrogateescape").rstrip("\r\n") for line in read.lines]
-    undecodable = [number for number, text in enumerate(texts, start=1) if not _is_decoded(text)]
-    try:
-        require_decodable(undecodable, len(texts), read.encoding, read.damage or advice)
-    except DataError as error:
-        raise UsageError(f"standard input: {error}") from None
-    return texts
-
-
-def _is_decoded(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+    return open_texts(sys.stdin.buffer, "standard input", "write it to a file and give --input FILE --encoding NAME")
 
 
 def _show(predicted: Any) -> None:

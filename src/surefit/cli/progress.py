@@ -43,7 +43,8 @@ class _Bars(RichProgress):
         self._wide = (work, graphic, done, elapsed, *left, TextColumn(figures, table_column=whole))
         self._narrow = (work, done, *left, TextColumn(figures, table_column=Column(overflow="fold")))
         self._terminal = console
-        super().__init__(console=console, transient=True, disable=not console.is_terminal)  # draws, so it comes last
+        # Results may go to standard output meanwhile, and are not for the console. This draws, so it comes last.
+        super().__init__(console=console, transient=True, redirect_stdout=False, disable=not console.is_terminal)
 
     def make_tasks_table(self, tasks: Iterable[Task]) -> Table:
         self.columns = self._narrow if self._terminal.width < _NARROW else self._wide

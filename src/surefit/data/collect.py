@@ -1,4 +1,4 @@
-"""Where every reader puts its records: each is judged once, and used or rejected.
+"""Where every reader's records go: each is judged once, and used or rejected.
 
 Used rows go into Arrow chunk by chunk, so that a million short rows cost little more than their
 characters.
@@ -8,30 +8,27 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from functools import lru_cache
+from heapq import merge
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import pyarrow as pa
 
-from surefit.data.cells import NESTED_KINDS, UnreadableCell, text_of
-from surefit.data.columns import RoleCells, Roles, shown_name
-from surefit.data.reasons import (
-    MISSING_ID,
-    MISSING_LABEL,
-    SEVERAL_LABELS,
-    TOO_FEW_CELLS,
-    TOO_MANY_CELLS,
-    is_empty,
-    reason_against_texts,
-)
+from surefit.data.columns import RoleCells
+from surefit.data.ids import NumberedId
+from surefit.data.reasons import MISSING_ID, MISSING_LABEL, is_empty, reason_against_texts
+from surefit.data.source import RecordSource
 from surefit.errors import DataError
 from surefit.normalization import is_blank, normalize_text
 from surefit.types import LABELS_TYPE, TEXT_TYPE, Examples, Int64Array, Rejected
 
 _CHUNK_ROWS = 65_536
-_NO_CELLS: RoleCells[str] = RoleCells(None, None, None, None)
+_REMEMBERED_LABELS = 65_536
+
+Entry = TypeVar("Entry")
 
 
 class NoUsableRowsError(DataError):
@@ -52,16 +49,17 @@ class NoUsableRowsError(DataError):
 
 @dataclass(frozen=True, eq=False)
 class ReadResult:
-    """What a file held.
+    """What a file held, or one window of it.
 
     Attributes:
         examples: the rows that can be used, their texts as they are in the file.
         rejected: the records that cannot be used, in the order of the file.
         rejected_cells: what could be read of each of them, so that outputs can show every record.
-        records: how many records the file holds, each in one of the two above.
+        records: how many records there are, each in one of the two above; their numbers count from
+            the beginning of the file.
         columns: the names of all columns, trimmed.
         chosen: role (text, text_pair, label, id) -> name of its column, for the roles there are.
-        file_format: csv, tsv, jsonl, parquet, excel or frame.
+        file_format: csv, tsv, jsonl, parquet, excel, frame or lines.
         notes: sentences on the file that a reader should be told, none mostly; no text is quoted.
     """
 
@@ -81,6 +79,27 @@ class ReadResult:
     def rejected_by_reason(self) -> dict[str, int]:
         """How many records were rejected for each reason, by falling count."""
         return dict(Counter(record.reason for record in self.rejected).most_common())
+
+    def in_order(self, used: Sequence[Entry], rejected: Sequence[Entry]) -> list[Entry]:
+        """One entry for each record, in the order of the file.
+
+        Args:
+            used: one for each row that can be used.
+            rejected: one for each record that cannot.
+        """
+        entries = dict(zip(self.examples.records.tolist(), used, strict=True))
+        entries |= {record.record: entry for record, entry in zip(self.rejected, rejected, strict=True)}
+        return [entries[record] for record in sorted(entries)]
+
+    def ids(self) -> Iterator[NumberedId]:
+        """Number and id of each record that has one, in the order of the file."""
+        return merge(self._used_ids(), ((record.record, record.id) for record in self.rejected if record.id))
+
+    def _used_ids(self) -> Iterator[NumberedId]:
+        ids, records = self.examples.ids, self.examples.records
+        for start in range(0, len(ids), _CHUNK_ROWS):
+            chunk = slice(start, start + _CHUNK_ROWS)
+            yield from zip(records[chunk].tolist(), ids[chunk].to_pylist(), strict=True)
 
 
 class _Rows(NamedTuple):
@@ -105,44 +124,52 @@ class _Rows(NamedTuple):
 
 
 class Collector:
-    """Judges records one by one, in the order of the file, and keeps them as columns."""
+    """Judges records one by one, in the order of the file, and keeps them as columns until they are taken."""
 
-    def __init__(self, columns: Sequence[str], roles: Roles, *, labelled: bool) -> None:
+    def __init__(self, source: RecordSource) -> None:
         """Starts without records.
 
         Args:
-            columns: the names of all columns.
-            roles: which of them play a role.
-            labelled: whether a record without a label is rejected.
+            source: where they come from.
         """
         self.records = 0
-        self._columns = tuple(columns)
-        self._roles = roles
-        self._has_ids = roles.id is not None
-        self._labelled = labelled
+        self._source = source
+        self._has_ids = source.roles.id is not None
+        self._is_pairs = source.roles.text_pair is not None
+        self._begin()
+
+    def _begin(self) -> None:
+        self._taken = self.records
         self._rejected: list[Rejected] = []
         self._rejected_cells: list[RoleCells[str]] = []
-        self._rejected_with_id: list[Rejected] = []
-        self._labels: dict[str, str] = {}
         self._rows = _Rows([], [], [], [])
         self._chunks: list[pa.Table] = []
         self._used_records = array("q")
         self._used_lines = array("q")
 
-    def add(self, line: int, cells: RoleCells[str]) -> None:
-        """Takes one record whose cells could be read.
+    @property
+    def held(self) -> int:
+        """How many records were added and not taken yet."""
+        return self.records - self._taken
+
+    def add(self, line: int, cells: RoleCells[str], reason: str = "") -> None:
+        """Takes one record.
 
         Args:
             line: line of the file, or row of the sheet, where the record starts, from 1.
-            cells: the cells that matter, as text.
+            cells: the cells that matter, those that could be read. Where ids are named and a record
+                that is not used has none, its id stays empty: its number could be the id of another.
+            reason: why it cannot be read, else empty.
         """
-        label = self._label(cells.label)
-        reason = self._reason_against(cells, label)
+        self.records += 1
+        label = _class_name(cells.label)
+        reason = reason or self._reason_against(cells, label)
         if reason:
-            self.reject(line, reason, cells)
+            id_ = "" if is_empty(cells.id) else cells.id
+            self._rejected_cells.append(cells)
+            self._rejected.append(Rejected(self.records, line, reason, id_ or ("" if self._has_ids else str(self.records))))
             return
         assert cells.text is not None
-        self.records += 1
         self._used_records.append(self.records)
         self._used_lines.append(line)
         rows = self._rows
@@ -153,87 +180,27 @@ class Collector:
         if len(rows.texts) == _CHUNK_ROWS:
             self._flush()
 
-    def add_typed(self, line: int, cells: RoleCells[Any]) -> None:
-        """Takes one record of typed cells, which become text by the rule of `surefit.data.cells`."""
-        label = cells.label
-        try:
-            id_ = text_of(cells.id)
-            if self._labelled and isinstance(label, NESTED_KINDS) and not isinstance(label, dict):
-                raise UnreadableCell(SEVERAL_LABELS)
-            texts = RoleCells(text_of(cells.text), text_of(cells.text_pair), self._label_text(label), id_)
-        except UnreadableCell as unreadable:
-            self.reject(line, unreadable.reason, RoleCells(*map(_text_if_readable, cells)))
-        else:
-            self.add(line, texts)
-
-    def reject(self, line: int, reason: str, cells: RoleCells[str] = _NO_CELLS) -> None:
-        """Takes one record that cannot be used.
-
-        Args:
-            line: where it starts.
-            reason: one of the phrases of `surefit.data.reasons`.
-            cells: those that could be read. Where ids are named and it has none, its id stays empty:
-                its number could be the id of another.
-        """
-        self.records += 1
-        self._rejected_cells.append(cells)
-        id_ = None if is_empty(cells.id) else cells.id
-        self._rejected.append(Rejected(self.records, line, reason, id_ or ("" if self._has_ids else str(self.records))))
-        if id_:
-            self._rejected_with_id.append(self._rejected[-1])
-
-    def result(self, file_format: str, notes: tuple[str, ...] = ()) -> ReadResult:
-        """All records as columns.
-
-        Args:
-            file_format: csv, tsv, jsonl, parquet, excel or frame.
-            notes: sentences on the file.
-
-        Raises:
-            NoUsableRowsError: labels are needed and no record can be used.
-            DataError: there are no records, or two have one id.
-        """
-        if not self.records:
-            raise DataError("the file names its columns and has no rows")
-        examples = self._examples()
+    def take(self) -> ReadResult:
+        """The records that were added since the last call."""
+        source = self._source
         result = ReadResult(
-            examples=examples,
+            examples=self._examples(),
             rejected=tuple(self._rejected),
             rejected_cells=tuple(self._rejected_cells),
-            records=self.records,
-            columns=self._columns,
-            chosen={role: self._columns[place] for role, place in self._roles.present.items()},
-            file_format=file_format,
-            notes=notes,
+            records=self.held,
+            columns=source.columns,
+            chosen=source.chosen,
+            file_format=source.file_format,
+            notes=source.notes,
         )
-        if self._labelled and not len(examples):
-            raise _nothing_usable(result)
-        if self._roles.id is not None:
-            _require_unique_ids(examples, self._rejected_with_id, shown_name(self._columns[self._roles.id]))
+        self._begin()
         return result
 
-    def _label(self, label: str | None) -> str:
-        """The class name: the label in its normal form, remembered since labels repeat."""
-        if label is None:
-            return ""
-        known = self._labels.get(label)
-        if known is None:
-            known = self._labels[label] = "" if is_blank(label) else normalize_text(label)
-        return known
-
-    def _label_text(self, label: Any) -> str | None:
-        try:
-            return text_of(label)
-        except UnreadableCell:
-            if self._labelled:
-                raise
-            return None
-
     def _reason_against(self, cells: RoleCells[str], label: str) -> str:
-        reason = reason_against_texts(cells.text, cells.text_pair, pairs=self._roles.text_pair is not None)
+        reason = reason_against_texts(cells.text, cells.text_pair, pairs=self._is_pairs)
         if reason:
             return reason
-        if self._labelled and not label:
+        if self._source.labelled and not label:
             return MISSING_LABEL
         if self._has_ids and is_empty(cells.id):
             return MISSING_ID
@@ -251,46 +218,18 @@ class Collector:
         return Examples(
             ids=_column(table, "id") if self._has_ids else pa.array(records).cast(TEXT_TYPE),
             texts=_column(table, "text"),
-            text_pairs=_column(table, "text_pair") if self._roles.text_pair is not None else None,
-            labels=_column(table, "label") if self._roles.label is not None else None,
+            text_pairs=_column(table, "text_pair") if self._is_pairs else None,
+            labels=_column(table, "label") if self._source.roles.label is not None else None,
             records=records,
             lines=np.array(self._used_lines, dtype=np.int64),
         )
 
 
+@lru_cache(_REMEMBERED_LABELS)
+def _class_name(label: str | None) -> str:
+    """The label in its normal form, remembered since labels repeat."""
+    return "" if label is None or is_blank(label) else normalize_text(label)
+
+
 def _column(table: pa.Table, name: str) -> pa.Array:
     return table.column(name).combine_chunks()
-
-
-def _text_if_readable(cell: Any) -> str | None:
-    try:
-        return text_of(cell)
-    except UnreadableCell:
-        return None
-
-
-def _nothing_usable(result: ReadResult) -> NoUsableRowsError:
-    counts = ", ".join(f"{count:,} {reason}" for reason, count in result.rejected_by_reason().items())
-    first = result.rejected[0].line
-    advice = ""
-    if result.rejected_by_reason().keys() <= {TOO_FEW_CELLS, TOO_MANY_CELLS}:
-        advice = f"; the header has {len(result.columns)} columns: check --delimiter, --quote and the header"
-    sentence = f"none of the {result.records:,} rows can be used ({counts}), the first of them in line {first}{advice}"
-    return NoUsableRowsError(sentence, result.rejected)
-
-
-def _require_unique_ids(examples: Examples, rejected: Sequence[Rejected], column: str) -> None:
-    """Compares the ids of all records, those of rejected records that have one included."""
-    ids = pa.concat_arrays([examples.ids, pa.array([record.id for record in rejected], TEXT_TYPE)])
-    records = np.concatenate([examples.records, np.array([record.record for record in rejected], dtype=np.int64)])
-    codes = ids.dictionary_encode().indices.to_numpy()[np.argsort(records)]
-    records.sort()
-    _, first = np.unique(codes, return_index=True)
-    if len(first) == len(codes):
-        return
-    again = np.setdiff1d(np.arange(len(codes)), first)[0]
-    before = first[codes[again]]
-    raise DataError(
-        f"rows {records[before]:,} and {records[again]:,} have the same id in column {column}; "
-        "--id needs a column without repeats"
-    )

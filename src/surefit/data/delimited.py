@@ -8,15 +8,16 @@ lines went in.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from surefit.config import ReadSettings
-from surefit.data.collect import Collector, ReadResult
-from surefit.data.columns import choose_columns
-from surefit.data.lines import TextLines, require_decodable, utf8_lines
+from surefit.data.columns import RoleCells, choose_columns
+from surefit.data.lines import TextLines, UndecodableRecords
 from surefit.data.reasons import TOO_FEW_CELLS, TOO_MANY_CELLS, UNCLOSED_QUOTE, UNDECODABLE_BYTES
-from surefit.data.records import NO_DELIMITER, Dialect, Record, RecordReader, RowShape
+from surefit.data.records import NO_DELIMITER, Dialect, Record, RecordReader
+from surefit.data.row_shape import RowShape
+from surefit.data.source import NO_CELLS, RawRecord, RecordSource
 from surefit.errors import DataError, UsageError
 from surefit.normalization import normalize_text
 
@@ -65,48 +66,56 @@ class _LongRows:
         )
 
 
-def read_delimited(content: bytes, settings: ReadSettings, *, labelled: bool, delimiter: str | None = None) -> ReadResult:
-    """Reads a delimited text file.
+class DelimitedRecords(RecordSource):
+    """The records of a delimited text file."""
 
-    Args:
-        content: the whole file.
-        settings: encoding, delimiter, quote, header and columns.
-        labelled: whether a label is needed.
-        delimiter: what the file's name says, overruled by `settings.delimiter`.
+    def __init__(self, text: TextLines, settings: ReadSettings, *, labelled: bool, delimiter: str | None = None) -> None:
+        """Finds the delimiter and the columns.
 
-    Raises:
-        DataError: the file is empty, its header or its columns cannot be used, or more than 1% of
-            its rows do not decode.
-        UsageError: the encoding is unknown, or the quote is the delimiter.
-    """
-    text = utf8_lines(content, settings.encoding)
-    dialect = find_dialect(text.lines, settings, delimiter)
-    header = _header(text, dialect, named=settings.header)
-    roles = choose_columns(header.columns, settings, labelled=labelled, from_first_line=settings.header)
-    collector = Collector(header.columns, roles, labelled=labelled)
-    width = len(header.columns)
-    shape = RowShape(width, roles.label)
-    pick = roles.picker()
-    undecodable_lines = []
-    long_rows = _LongRows()
-    long_rows.look(header.line, header.next_line)
-    reader = RecordReader(text.lines, dialect, start=header.next_line, shape=shape)
-    for line, cells, reason in reader:
-        if reader.next > line:
-            long_rows.look(line, reader.next)
-        if reason:
-            collector.reject(line, reason)
-            if reason == UNDECODABLE_BYTES:
-                undecodable_lines.append(line)
-        elif len(cells) == width:
-            shape.learn(cells)
-            collector.add(line, pick(cells))
-        elif cells:
-            collector.reject(line, TOO_FEW_CELLS if len(cells) < width else TOO_MANY_CELLS)
-        elif width == 1 and not labelled:
-            collector.add(line, pick([""]))
-    require_decodable(undecodable_lines, collector.records, text.encoding, text.advice)
-    return collector.result("tsv" if dialect.delimiter == "\t" else "csv", long_rows.notes())
+        Args:
+            text: the file.
+            settings: delimiter, quote, header and columns.
+            labelled: whether a label is needed.
+            delimiter: what the file's name says, overruled by `settings.delimiter`.
+
+        Raises:
+            DataError: the file is empty, or its header or its columns cannot be used.
+            UsageError: the quote is the delimiter.
+        """
+        self._text = text
+        self._dialect = find_dialect(text.lines, settings, delimiter)
+        self._header = _header(text, self._dialect, named=settings.header)
+        columns = self._header.columns
+        roles = choose_columns(columns, settings, labelled=labelled, from_first_line=settings.header)
+        super().__init__("tsv" if self._dialect.delimiter == "\t" else "csv", columns, roles, labelled=labelled)
+
+    def records(self) -> Iterator[RawRecord]:
+        width = len(self.columns)
+        blanks_count = width == 1 and not self.labelled
+        shape = RowShape(width, self.roles.label)
+        pick: Callable[[Sequence[str]], RoleCells[str]] = self.roles.picker()
+        records, undecodable, long_rows = 0, UndecodableRecords(), _LongRows()
+        long_rows.look(self._header.line, self._header.next_line)
+        reader = RecordReader(self._text.lines, self._dialect, start=self._header.next_line, shape=shape)
+        for line, cells, reason in reader:
+            if reader.next > line:
+                long_rows.look(line, reader.next)
+            if not (cells or reason or blanks_count):
+                continue
+            records += 1
+            if reason:
+                if reason == UNDECODABLE_BYTES:
+                    undecodable.add(line)
+                yield line, NO_CELLS, reason
+            elif len(cells) == width:
+                shape.learn(cells)
+                yield line, pick(cells), ""
+            elif cells:
+                yield line, NO_CELLS, TOO_FEW_CELLS if len(cells) < width else TOO_MANY_CELLS
+            else:
+                yield line, pick([""]), ""
+        undecodable.require_few(records, self._text.encoding, self._text.advice)
+        self.notes = long_rows.notes()
 
 
 def find_dialect(lines: Sequence[bytes], settings: ReadSettings, delimiter: str | None = None) -> Dialect:

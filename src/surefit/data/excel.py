@@ -9,7 +9,8 @@ import io
 import re
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,8 @@ from python_calamine import CalamineError, CalamineSheet, CalamineWorkbook
 
 from surefit.config import ReadSettings
 from surefit.data.cells import UnreadableCell, text_of
-from surefit.data.collect import Collector, ReadResult
-from surefit.data.columns import choose_columns, shown_names
+from surefit.data.columns import RoleCells, choose_columns, shown_names
+from surefit.data.source import RawRecord, RecordSource
 from surefit.errors import DataError
 from surefit.normalization import normalize_text
 
@@ -27,22 +28,51 @@ _MOST_CELLS = 100_000_000
 _CELL_NAME = re.compile(rb"""<(?:\w+:)?c\s[^>]*?\br\s*=\s*["']([A-Z]{1,3})([0-9]{1,7})["']""")
 
 
-def read_excel(content: bytes, settings: ReadSettings, *, labelled: bool) -> ReadResult:
-    """Reads one sheet of a workbook.
+class ExcelRecords(RecordSource):
+    """The records of one sheet of a workbook, which is held in memory: its format is limited."""
 
-    Args:
-        content: the whole file.
-        settings: sheet, header and columns.
-        labelled: whether a label is needed.
+    def __init__(self, content: bytes, settings: ReadSettings, *, labelled: bool) -> None:
+        """Reads the sheet and finds the columns.
 
-    Raises:
-        DataError: the workbook is damaged or locked, the sheet is missing, empty or not certain, or
-            its columns cannot be used.
-    """
-    _require_moderate_size(content)
+        Args:
+            content: the whole file.
+            settings: sheet, header and columns.
+            labelled: whether a label is needed.
+
+        Raises:
+            DataError: the workbook is damaged or locked, the sheet is missing, empty or not certain,
+                or its columns cannot be used.
+        """
+        _require_moderate_size(content)
+        with _workbook_errors(), CalamineWorkbook.from_filelike(io.BytesIO(content)) as workbook:
+            self._sheet = _sheet(workbook, settings.sheet)
+            _, first = next(_rows(self._sheet), (0, []))
+        if not first:
+            raise DataError("the sheet is empty")
+        if settings.header:
+            columns = tuple(_column_name(cell) for cell in first)
+        else:
+            columns = tuple(str(place) for place in range(1, len(first) + 1))
+        self._first_is_data = not settings.header
+        roles = choose_columns(columns, settings, labelled=labelled, from_first_line=settings.header)
+        super().__init__("excel", columns, roles, labelled=labelled)
+
+    def records(self) -> Iterator[RawRecord]:
+        pick: Callable[[Sequence[Any]], RoleCells[Any]] = self.roles.picker()
+        blanks_count = len(self.columns) == 1 and not self.labelled
+        with _workbook_errors():
+            rows = _rows(self._sheet)
+            if not self._first_is_data:
+                next(rows)
+            for number, row in rows:
+                if blanks_count or any(cell != "" for cell in row):
+                    yield self.typed_record(number, pick(row))
+
+
+@contextmanager
+def _workbook_errors() -> Iterator[None]:
     try:
-        with CalamineWorkbook.from_filelike(io.BytesIO(content)) as workbook:
-            return _read_rows(_rows(_sheet(workbook, settings.sheet)), settings, labelled=labelled)
+        yield
     except CalamineError as error:
         raise _unusable(error) from None
     except BaseException as error:
@@ -123,26 +153,6 @@ def _rows(sheet: CalamineSheet) -> Iterator[tuple[int, list[Any]]]:
     for number, row in enumerate(sheet.iter_rows(), start=1):
         if sheet.start is not None and number > sheet.start[0]:
             yield number, row
-
-
-def _read_rows(rows: Iterator[tuple[int, list[Any]]], settings: ReadSettings, *, labelled: bool) -> ReadResult:
-    number, first = next(rows, (0, []))
-    if not first:
-        raise DataError("the sheet is empty")
-    if settings.header:
-        columns = tuple(_column_name(cell) for cell in first)
-    else:
-        columns = tuple(str(place) for place in range(1, len(first) + 1))
-    roles = choose_columns(columns, settings, labelled=labelled, from_first_line=settings.header)
-    collector = Collector(columns, roles, labelled=labelled)
-    pick = roles.picker()
-    blanks_count = len(columns) == 1 and not labelled
-    if not settings.header:
-        collector.add_typed(number, pick(first))
-    for number, row in rows:
-        if blanks_count or any(cell != "" for cell in row):
-            collector.add_typed(number, pick(row))
-    return collector.result("excel")
 
 
 def _column_name(cell: object) -> str:

@@ -5,24 +5,24 @@ None of their libraries is imported: a frame is known by what it can do.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import repeat
 from typing import Any
 
 import pyarrow as pa
 
 from surefit.config import ReadSettings
-from surefit.data.collect import Collector, ReadResult
 from surefit.data.columns import RoleCells, choose_columns
-from surefit.data.parquet import read_table
+from surefit.data.parquet import TableRecords
+from surefit.data.source import RawRecord, RecordSource
 from surefit.errors import DataError, UsageError
 from surefit.normalization import normalize_text
 
 _ARROW_ERRORS = (pa.ArrowException, OSError, TypeError, ValueError)
 
 
-def read_any_frame(frame: Any, settings: ReadSettings, *, labelled: bool) -> ReadResult:
-    """Reads a table in memory.
+def frame_records(frame: Any, settings: ReadSettings, *, labelled: bool) -> RecordSource:
+    """The rows of a table in memory.
 
     Args:
         frame: anything that `as_table` knows for a table.
@@ -36,9 +36,8 @@ def read_any_frame(frame: Any, settings: ReadSettings, *, labelled: bool) -> Rea
     table = as_table(frame)
     if table is None:
         raise UsageError(f"{type(frame).__name__} is no table; give a pandas DataFrame, an Arrow table or a file")
-    if isinstance(table, pa.Table):
-        return read_table(table, settings, labelled=labelled)
-    return _read_pandas(table, settings, labelled=labelled)
+    kind = TableRecords if isinstance(table, pa.Table) else _PandasRecords
+    return kind(table, settings, labelled=labelled)
 
 
 def as_table(value: Any) -> Any:
@@ -80,15 +79,20 @@ def _stream_of_rows(value: Any) -> pa.RecordBatchReader | None:
         return None
 
 
-def _read_pandas(frame: Any, settings: ReadSettings, *, labelled: bool) -> ReadResult:
-    columns = [normalize_text(str(name)) for name in frame.columns]
-    roles = choose_columns(columns, settings, labelled=labelled)
-    collector = Collector(columns, roles, labelled=labelled)
-    places = roles.picker()(range(len(columns)))
-    values = (repeat(None) if place is None else _values(frame.iloc[:, place]) for place in places)
-    for row in zip(*values, strict=False):  # absent columns repeat for ever, and the text ends it
-        collector.add_typed(collector.records + 1, RoleCells(*row))
-    return collector.result("frame")
+class _PandasRecords(RecordSource):
+    """The rows of a pandas DataFrame."""
+
+    def __init__(self, frame: Any, settings: ReadSettings, *, labelled: bool) -> None:
+        self._frame = frame
+        columns = [normalize_text(str(name)) for name in frame.columns]
+        super().__init__("frame", columns, choose_columns(columns, settings, labelled=labelled), labelled=labelled)
+
+    def records(self) -> Iterator[RawRecord]:
+        places = self.roles.picker()(range(len(self.columns)))
+        values = (repeat(None) if place is None else _values(self._frame.iloc[:, place]) for place in places)
+        # Absent columns repeat for ever, and the text ends it.
+        for record, row in enumerate(zip(*values, strict=False), start=1):
+            yield self.typed_record(record, RoleCells(*row))
 
 
 def _values(series: Any) -> Iterable[Any]:

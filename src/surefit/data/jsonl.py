@@ -1,7 +1,7 @@
 """JSON Lines: one object a line, its keys the columns.
 
-The file is parsed twice, first for its keys and then for its rows, so that only the cells that
-matter are kept. A key that an object lacks is a missing cell. An object with one key twice is
+The file is parsed for its keys first and then for its rows, so that only the cells that matter are
+kept. A key that an object lacks is a missing cell. An object with one key twice is
 rejected, since readers differ on which value counts (RFC 8259, section 4), and so are NaN and
 Infinity, which are no JSON.
 """
@@ -13,10 +13,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from surefit.config import ReadSettings
-from surefit.data.collect import Collector, ReadResult
 from surefit.data.columns import RoleCells, choose_columns
-from surefit.data.lines import TextLines, require_decodable, utf8_lines
+from surefit.data.lines import TextLines, UndecodableRecords
 from surefit.data.reasons import DUPLICATE_KEY, NESTED_VALUE, NOT_AN_OBJECT, NOT_JSON, UNDECODABLE_BYTES
+from surefit.data.source import NO_CELLS, RawRecord, RecordSource
 from surefit.errors import DataError
 from surefit.normalization import normalize_text
 
@@ -25,37 +25,40 @@ class _NotARecord(Exception):  # noqa: N818 - it marks a rejected record, it is 
     """A line that is no record, with the reason."""
 
 
-def read_jsonl(content: bytes, settings: ReadSettings, *, labelled: bool) -> ReadResult:
-    """Reads a JSON Lines file.
+class JsonlRecords(RecordSource):
+    """The records of a JSON Lines file."""
 
-    Args:
-        content: the whole file.
-        settings: encoding and columns.
-        labelled: whether a label is needed.
+    def __init__(self, text: TextLines, settings: ReadSettings, *, labelled: bool) -> None:
+        """Finds the columns.
 
-    Raises:
-        DataError: no line holds an object, the columns cannot be used, or more than 1% of the lines
-            do not decode.
-        UsageError: the encoding is unknown.
-    """
-    text = utf8_lines(content, settings.encoding)
-    keys = _keys(text)
-    columns = tuple(_column_name(key) for key in keys)
-    roles = choose_columns(columns, settings, labelled=labelled)
-    wanted = roles.picker()(keys)
-    collector = Collector(columns, roles, labelled=labelled)
-    undecodable_lines = []
-    for number, line in _records(text):
-        try:
-            row = _parse(line)
-        except _NotARecord as reason:
-            collector.reject(number, str(reason))
-            if str(reason) == UNDECODABLE_BYTES:
-                undecodable_lines.append(number)
-        else:
-            collector.add_typed(number, RoleCells(*map(row.get, wanted)))
-    require_decodable(undecodable_lines, collector.records, text.encoding, text.advice)
-    return collector.result("jsonl")
+        Args:
+            text: the file.
+            settings: columns.
+            labelled: whether a label is needed.
+
+        Raises:
+            DataError: no line holds an object, or the columns cannot be used.
+        """
+        self._text = text
+        keys = _keys(text)
+        columns = tuple(_column_name(key) for key in keys)
+        roles = choose_columns(columns, settings, labelled=labelled)
+        self._wanted = roles.picker()(keys)
+        super().__init__("jsonl", columns, roles, labelled=labelled)
+
+    def records(self) -> Iterator[RawRecord]:
+        records, undecodable = 0, UndecodableRecords()
+        for number, line in _records(self._text):
+            records += 1
+            try:
+                row = _parse(line)
+            except _NotARecord as reason:
+                if str(reason) == UNDECODABLE_BYTES:
+                    undecodable.add(number)
+                yield number, NO_CELLS, str(reason)
+            else:
+                yield self.typed_record(number, RoleCells(*map(row.get, self._wanted)))
+        undecodable.require_few(records, self._text.encoding, self._text.advice)
 
 
 def _records(text: TextLines) -> Iterator[tuple[int, bytes]]:

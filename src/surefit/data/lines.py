@@ -1,17 +1,23 @@
 r"""The bytes of a text file as lines of UTF-8, whatever its encoding was.
 
 A byte order mark decides, as in the WHATWG Encoding Standard; else the encoding that is named; else
-UTF-8. Other encodings are rewritten in UTF-8 first, in which what could not be decoded stays
-undecodable, so that readers meet one encoding and reject single rows. Lines end at \n, \r\n or \r
-and nowhere else: U+2028, form feeds and the like belong to the text.
+UTF-8. Other encodings are rewritten in UTF-8 first, in a temporary file without a name, in which
+what could not be decoded stays undecodable, so that readers meet one encoding and reject single
+rows. Lines end at \n, \r\n or \r and nowhere else: U+2028, form feeds and the like belong to the
+text.
 """
 
 from __future__ import annotations
 
 import codecs
-from collections.abc import Sequence
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import IO, BinaryIO
 
+from surefit.data.file_lines import FileLines, read_bytes
 from surefit.errors import DataError, UsageError
 
 # The mark of UTF-32 LE starts with that of UTF-16 LE, so it comes first.
@@ -24,7 +30,10 @@ _BYTE_ORDER_MARKS = (
 )
 _UNDECODABLE_SHARE = 0.01
 _NUL_SHARE = 0.1
-_NUL_SAMPLE_BYTES = 4096
+_HEAD_BYTES = 4096
+_PIECE_BYTES = 2**18
+# Without a mark these mean the machine's own order; decoding piece by piece wants to be told.
+_BYTE_ORDERS = {name: f"{name}-{'le' if sys.byteorder == 'little' else 'be'}" for name in ("utf-16", "utf-32")}
 # How codecs of escapes, such as unicode_escape and utf-7, spell a newline: inside a text, where none belongs.
 _ESCAPED_NEWLINES = (b"\\n", b"\\u000a", b"+AAo-")
 _UNDECODED = "surefit.undecoded"
@@ -36,12 +45,12 @@ class TextLines:
 
     Attributes:
         lines: UTF-8, each with the newline that ends it; bytes that do not decode mark what could
-            not be decoded.
+            not be decoded. They can be read for as long as the file is open.
         encoding: what the file was read as, for messages.
         marked: whether a byte order mark said so.
     """
 
-    lines: list[bytes]
+    lines: Sequence[bytes]
     encoding: str
     marked: bool = False
 
@@ -56,43 +65,62 @@ class TextLines:
         return self.damage or _another_encoding(self.encoding)
 
 
-def utf8_lines(content: bytes, encoding: str | None) -> TextLines:
-    """Splits a file's bytes into lines of UTF-8.
+@contextmanager
+def utf8_lines(file: BinaryIO, encoding: str | None) -> Iterator[TextLines]:
+    """Opens the lines of a text file as UTF-8.
 
     Args:
-        content: the whole file.
+        file: open for bytes.
         encoding: the encoding named by the user, overruled by a byte order mark.
 
     Raises:
-        DataError: the file looks like UTF-16 or UTF-32 and nothing says so.
+        DataError: the file looks like UTF-16 or UTF-32 and nothing says so, or cannot be read.
         UsageError: the encoding is unknown or no encoding of text.
     """
-    for mark, marked in _BYTE_ORDER_MARKS:
-        if content.startswith(mark):
-            return TextLines(_to_utf8(content[len(mark) :], marked).splitlines(keepends=True), marked, marked=True)
-    if encoding is None:
-        _refuse_unmarked_utf16(content)
-    named = _codec_name("utf-8" if encoding is None else encoding)
-    return TextLines(_to_utf8(content, named).splitlines(keepends=True), named)
+    file.seek(0)
+    head = read_bytes(file, _HEAD_BYTES)
+    mark, name = next(((mark, name) for mark, name in _BYTE_ORDER_MARKS if head.startswith(mark)), (b"", ""))
+    if not mark:
+        if encoding is None:
+            _refuse_unmarked_utf16(head)
+        name = _codec_name("utf-8" if encoding is None else encoding)
+    if name == "utf-8":
+        yield TextLines(FileLines(file, len(mark)), name, marked=bool(mark))
+        return
+    with tempfile.TemporaryFile() as rewritten:
+        file.seek(len(mark))
+        _rewrite(file, name, rewritten)
+        yield TextLines(FileLines(rewritten), name, marked=bool(mark))
 
 
-def require_decodable(undecodable_lines: Sequence[int], records: int, encoding: str, advice: str) -> None:
-    """Refuses a file of which more than 1% of the records could not be decoded.
+class UndecodableRecords:
+    """Counts the records of a file that could not be decoded."""
 
-    Args:
-        undecodable_lines: the line of each such record.
-        records: all records of the file.
-        encoding: what the file was read as.
-        advice: what to do.
+    def __init__(self) -> None:
+        self._count = 0
+        self._first_line = 0
 
-    Raises:
-        DataError: the encoding is the wrong one, or the file is damaged.
-    """
-    if len(undecodable_lines) > _UNDECODABLE_SHARE * records:
-        raise DataError(
-            f"{len(undecodable_lines):,} of {records:,} rows are not {encoding.upper()}, the first in line "
-            f"{undecodable_lines[0]}; {advice}"
-        )
+    def add(self, line: int) -> None:
+        """Takes one such record, by the line where it starts."""
+        self._count += 1
+        self._first_line = self._first_line or line
+
+    def require_few(self, records: int, encoding: str, advice: str) -> None:
+        """Refuses a file of which more than 1% of the records could not be decoded.
+
+        Args:
+            records: all records of the file.
+            encoding: what the file was read as.
+            advice: what to do.
+
+        Raises:
+            DataError: the encoding is the wrong one, or the file is damaged.
+        """
+        if self._count > _UNDECODABLE_SHARE * records:
+            raise DataError(
+                f"{self._count:,} of {records:,} rows are not {encoding.upper()}, the first in line "
+                f"{self._first_line}; {advice}"
+            )
 
 
 def _another_encoding(encoding: str) -> str:
@@ -101,14 +129,15 @@ def _another_encoding(encoding: str) -> str:
     return f"name the file's encoding, for instance --encoding {example}"
 
 
-def _to_utf8(content: bytes, encoding: str) -> bytes:
-    if encoding == "utf-8":
-        return content
+def _rewrite(file: BinaryIO, encoding: str, rewritten: IO[bytes]) -> None:
+    """Writes what is left of a file in UTF-8, piece by piece."""
+    decoder = codecs.getincrementaldecoder(_BYTE_ORDERS.get(encoding, encoding))(_UNDECODED)
     try:
-        text = content.decode(encoding, _UNDECODED)
+        while piece := read_bytes(file, _PIECE_BYTES):
+            rewritten.write(decoder.decode(piece).encode("utf-8", "surrogatepass"))
+        rewritten.write(decoder.decode(b"", final=True).encode("utf-8", "surrogatepass"))
     except UnicodeError:  # a codec that takes no error handler
         raise DataError(f"the file is not {encoding.upper()}; {_another_encoding(encoding)}") from None
-    return text.encode("utf-8", "surrogatepass")
 
 
 def _mark_undecoded(error: UnicodeError) -> tuple[str, int]:
@@ -131,14 +160,13 @@ def _codec_name(encoding: str) -> str:
     return "utf-8" if name == "utf-8-sig" else name
 
 
-def _refuse_unmarked_utf16(content: bytes) -> None:
+def _refuse_unmarked_utf16(head: bytes) -> None:
     """UTF-16 of Latin text has a NUL byte in each character; no other text has more than a few."""
-    sample = content[:_NUL_SAMPLE_BYTES]
-    nuls = sample.count(0)
-    if nuls <= _NUL_SHARE * len(sample):
+    nuls = head.count(0)
+    if nuls <= _NUL_SHARE * len(head):
         return
-    width = 32 if nuls > len(sample) / 2 else 16
-    order = "le" if sample[0] else "be"
+    width = 32 if nuls > len(head) / 2 else 16
+    order = "le" if head[0] else "be"
     raise DataError(
         f"the file is full of NUL bytes and has no byte order mark; if it is text, try --encoding utf-{width}-{order}"
     )

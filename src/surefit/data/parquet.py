@@ -2,77 +2,96 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import repeat
-from typing import Any
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from surefit.config import ReadSettings
-from surefit.data.collect import Collector, ReadResult
-from surefit.data.columns import RoleCells, Roles, choose_columns
+from surefit.data.columns import RoleCells, choose_columns
+from surefit.data.source import RawRecord, RecordSource
 from surefit.errors import DataError
 from surefit.normalization import normalize_text
 
-_BATCH_ROWS = 16_384
+_BATCH_ROWS = 4096
+_BUFFER_BYTES = 2**20
+_DAMAGED = "the Parquet file is damaged or of a kind that cannot be read"
 _ARROW_ERRORS = (pa.ArrowException, OSError, ValueError, OverflowError, KeyError)
 
 
-def read_parquet(content: bytes, settings: ReadSettings, *, labelled: bool) -> ReadResult:
-    """Reads a Parquet file.
+class ParquetRecords(RecordSource):
+    """The records of a Parquet file."""
 
-    Args:
-        content: the whole file.
-        settings: columns.
-        labelled: whether a label is needed.
+    def __init__(self, file: BinaryIO, settings: ReadSettings, *, labelled: bool) -> None:
+        """Finds the columns.
 
-    Raises:
-        DataError: the file is damaged, or its columns cannot be used.
-    """
+        Args:
+            file: open for as long as records are read.
+            settings: columns.
+            labelled: whether a label is needed.
+
+        Raises:
+            DataError: the file is damaged, or its columns cannot be used.
+        """
+        with _arrow_errors(_DAMAGED):
+            # Through a buffer, since the columns of one row group may be as large as the file.
+            self._file = pq.ParquetFile(file, buffer_size=_BUFFER_BYTES)
+            names = self._file.schema_arrow.names
+        columns = [normalize_text(name) for name in names]
+        roles = choose_columns(columns, settings, labelled=labelled)
+        self._wanted = roles.picker()(names)
+        super().__init__("parquet", columns, roles, labelled=labelled)
+
+    def records(self) -> Iterator[RawRecord]:
+        wanted = self._wanted
+        with _arrow_errors(_DAMAGED):
+            batches = self._file.iter_batches(_BATCH_ROWS, columns=[name for name in wanted if name is not None])
+            columns = (RoleCells(*(None if name is None else batch.column(name) for name in wanted)) for batch in batches)
+            yield from _records(self, columns)
+
+
+class TableRecords(RecordSource):
+    """The rows of an Arrow table in memory; the line of a row is its number from 1."""
+
+    def __init__(self, table: pa.Table, settings: ReadSettings, *, labelled: bool) -> None:
+        """Finds the columns.
+
+        Args:
+            table: the rows.
+            settings: columns.
+            labelled: whether a label is needed.
+
+        Raises:
+            DataError: the columns cannot be used.
+        """
+        self._table = table
+        columns = [normalize_text(name) for name in table.column_names]
+        super().__init__("frame", columns, choose_columns(columns, settings, labelled=labelled), labelled=labelled)
+
+    def records(self) -> Iterator[RawRecord]:
+        pick: Callable[[Sequence[pa.Array]], RoleCells[pa.Array]] = self.roles.picker()
+        with _arrow_errors("the table holds values that cannot be read"):
+            yield from _records(self, (pick(batch.columns) for batch in self._table.to_batches(_BATCH_ROWS)))
+
+
+@contextmanager
+def _arrow_errors(sentence: str) -> Iterator[None]:
     try:
-        file = pq.ParquetFile(pa.BufferReader(content))
-        names = file.schema_arrow.names
-        roles, collector = _start(names, settings, labelled=labelled)
-        wanted = roles.picker()(names)
-        for batch in file.iter_batches(_BATCH_ROWS, columns=[name for name in wanted if name is not None]):
-            _add(collector, RoleCells(*(None if name is None else batch.column(name) for name in wanted)))
+        yield
     except _ARROW_ERRORS as error:
-        raise DataError(f"the Parquet file is damaged or of a kind that cannot be read ({type(error).__name__})") from None
-    return collector.result("parquet")
+        raise DataError(f"{sentence} ({type(error).__name__})") from None
 
 
-def read_table(table: pa.Table, settings: ReadSettings, *, labelled: bool) -> ReadResult:
-    """Reads an Arrow table in memory.
-
-    Args:
-        table: the rows.
-        settings: columns.
-        labelled: whether a label is needed.
-
-    Raises:
-        DataError: the columns cannot be used.
-    """
-    roles, collector = _start(table.column_names, settings, labelled=labelled)
-    pick = roles.picker()
-    try:
-        for batch in table.to_batches(_BATCH_ROWS):
-            _add(collector, pick(batch.columns))
-    except _ARROW_ERRORS as error:
-        raise DataError(f"the table holds values that cannot be read ({type(error).__name__})") from None
-    return collector.result("frame")
-
-
-def _start(names: Sequence[str], settings: ReadSettings, *, labelled: bool) -> tuple[Roles, Collector]:
-    columns = [normalize_text(name) for name in names]
-    roles = choose_columns(columns, settings, labelled=labelled)
-    return roles, Collector(columns, roles, labelled=labelled)
-
-
-def _add(collector: Collector, columns: RoleCells[pa.Array]) -> None:
-    values = (repeat(None) if column is None else _values(column) for column in columns)
-    for row in zip(*values, strict=False):  # absent columns repeat for ever, and the text ends it
-        collector.add_typed(collector.records + 1, RoleCells(*row))
+def _records(source: RecordSource, batches: Iterable[RoleCells[pa.Array]]) -> Iterator[RawRecord]:
+    record = 0
+    for columns in batches:
+        values = (repeat(None) if column is None else _values(column) for column in columns)
+        for row in zip(*values, strict=False):  # absent columns repeat for ever, and the text ends it
+            record += 1
+            yield source.typed_record(record, RoleCells(*row))
 
 
 def _values(column: pa.Array) -> Any:

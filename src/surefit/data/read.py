@@ -7,19 +7,28 @@ Texts stay as they are in the file; `surefit.data.clean` normalises them.
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from surefit.config import ReadSettings
 from surefit.data.collect import ReadResult
-from surefit.data.delimited import read_delimited
-from surefit.data.excel import read_excel
-from surefit.data.frames import read_any_frame
-from surefit.data.jsonl import read_jsonl
-from surefit.data.parquet import read_parquet
-from surefit.errors import DataError, SureFitError
+from surefit.data.delimited import DelimitedRecords
+from surefit.data.excel import ExcelRecords
+from surefit.data.file_lines import read_bytes, unreadable
+from surefit.data.frames import frame_records
+from surefit.data.jsonl import JsonlRecords
+from surefit.data.lines import utf8_lines
+from surefit.data.parquet import ParquetRecords
+from surefit.data.passes import read_all
+from surefit.data.source import RecordSource, named_errors
+from surefit.data.texts import TextRecords
+from surefit.errors import DataError
 
-__all__ = ["ReadResult", "read", "read_frame"]
+__all__ = ["ReadResult", "open_records", "open_texts", "read", "read_frame"]
 
 _DELIMITED = {".csv": None, ".txt": None, ".tsv": "\t", ".tab": "\t"}
 _JSONL = (".jsonl", ".ndjson", ".json")
@@ -27,12 +36,13 @@ _PARQUET = (".parquet", ".pq")
 _EXCEL = (".xlsx", ".xlsm", ".xls", ".ods")
 _FORMATS = "csv, tsv, txt, jsonl, ndjson, parquet, xlsx, xls, ods"
 
+_PARQUET_SIGNATURE = b"PAR1"
 _ZIP = b"PK\x03\x04"
 _COMPOUND = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _GZIP = b"\x1f\x8b"
 # How files start that are no text, and what to do with them.
 _SIGNATURES = (
-    (b"PAR1", "a Parquet file; give it the ending .parquet"),
+    (_PARQUET_SIGNATURE, "a Parquet file; give it the ending .parquet"),
     (_ZIP, "a zip archive; if it is a workbook, give it the ending .xlsx, else unpack it first"),
     (_COMPOUND, "an old Excel workbook; give it the ending .xls"),
     (_GZIP, "compressed with gzip; unpack it first"),
@@ -43,7 +53,7 @@ _SIGNATURES = (
     (b"\x89PNG", "a picture; it holds no rows"),
 )
 _MARKUP = (b"<!doctype", b"<html", b"<?xml")
-_MARKUP_SAMPLE_BYTES = 256
+_HEAD_BYTES = 256
 
 
 def read(path: Path, settings: ReadSettings, *, labelled: bool = True) -> ReadResult:
@@ -63,12 +73,8 @@ def read(path: Path, settings: ReadSettings, *, labelled: bool = True) -> ReadRe
         DataError: the file, its format or its columns cannot be used.
         UsageError: the encoding is unknown.
     """
-    path = Path(path)
-    try:
-        return _read_content(path.suffix.lower(), path, settings, labelled=labelled)
-    except SureFitError as error:
-        error.args = (f"{_shown(path)}: {error}",)
-        raise
+    with open_records(path, settings, labelled=labelled) as source:
+        return read_all(source)
 
 
 def read_frame(frame: Any, settings: ReadSettings, *, labelled: bool = True) -> ReadResult:
@@ -83,26 +89,78 @@ def read_frame(frame: Any, settings: ReadSettings, *, labelled: bool = True) -> 
         DataError: the columns cannot be used.
         UsageError: it is no table.
     """
-    try:
-        return read_any_frame(frame, settings, labelled=labelled)
-    except SureFitError as error:
-        error.args = (f"the data frame: {error}",)
-        raise
+    with named_errors("the data frame"):
+        source = frame_records(frame, settings, labelled=labelled)
+    source.name = "the data frame"
+    return read_all(source)
 
 
-def _read_content(ending: str, path: Path, settings: ReadSettings, *, labelled: bool) -> ReadResult:
+@contextmanager
+def open_records(path: Path, settings: ReadSettings, *, labelled: bool = True) -> Iterator[RecordSource]:
+    """Opens a file, to read its records all at once or in two passes (`surefit.data.passes`).
+
+    Args:
+        path: as in `read`, and so the settings.
+        settings: how it is read.
+        labelled: whether each row needs a label.
+
+    Raises:
+        DataError: the file, its format or its columns cannot be used.
+        UsageError: the encoding is unknown.
+    """
+    path = Path(path)
+    with ExitStack() as opened:
+        with named_errors(_shown(path)):
+            source = _open(path, settings, opened, labelled=labelled)
+        source.name = _shown(path)
+        yield source
+
+
+@contextmanager
+def open_texts(stream: BinaryIO, name: str, advice: str) -> Iterator[RecordSource]:
+    """Opens what comes through a pipe, one text a line; it is kept in a temporary file without a name.
+
+    Args:
+        stream: read to its end.
+        name: what it is called in messages.
+        advice: what to do where it does not decode.
+
+    Raises:
+        DataError: it looks like UTF-16 or UTF-32 and nothing says so.
+    """
+    with tempfile.TemporaryFile() as kept, ExitStack() as opened:
+        shutil.copyfileobj(stream, kept)
+        try:
+            text = opened.enter_context(utf8_lines(kept, None))
+        except DataError:
+            raise DataError(f"{name} is not UTF-8; {advice}") from None
+        source = TextRecords(text, advice)
+        source.name = name
+        yield source
+
+
+def _open(path: Path, settings: ReadSettings, opened: ExitStack, *, labelled: bool) -> RecordSource:
+    """The records of a file; what has to be closed at the end is left in `opened`."""
+    ending = path.suffix.lower()
     _require_file(path)
     if ending not in (*_DELIMITED, *_JSONL, *_PARQUET, *_EXCEL):
         raise DataError(f"the ending {ending!r} tells no format; SureFit reads {_FORMATS}")
-    content = _bytes(path)
+    file = opened.enter_context(_open_bytes(path))
+    head = read_bytes(file, _HEAD_BYTES)
+    file.seek(0)
+    if not head:
+        raise DataError("the file is empty")
     if ending in _PARQUET:
-        return read_parquet(_require_parquet(content), settings, labelled=labelled)
+        _require_parquet(head)
+        return ParquetRecords(file, settings, labelled=labelled)
     if ending in _EXCEL:
-        return read_excel(_require_workbook(content), settings, labelled=labelled)
-    _require_text(content)
+        _require_workbook(head)
+        return ExcelRecords(read_bytes(file), settings, labelled=labelled)
+    _require_text(head, file)
+    text = opened.enter_context(utf8_lines(file, settings.encoding))
     if ending in _JSONL:
-        return read_jsonl(content, settings, labelled=labelled)
-    return read_delimited(content, settings, labelled=labelled, delimiter=_DELIMITED[ending])
+        return JsonlRecords(text, settings, labelled=labelled)
+    return DelimitedRecords(text, settings, labelled=labelled, delimiter=_DELIMITED[ending])
 
 
 def _require_file(path: Path) -> None:
@@ -113,43 +171,41 @@ def _require_file(path: Path) -> None:
         raise DataError("it is no regular file; save its content to one first")
 
 
-def _bytes(path: Path) -> bytes:
+def _open_bytes(path: Path) -> BinaryIO:
     try:
-        content = path.read_bytes()
+        return open(path, "rb")
     except FileNotFoundError:
         raise DataError("there is no such file") from None
     except PermissionError:
         raise DataError("it may not be read; check its permissions") from None
     except (OSError, ValueError) as error:
-        raise DataError(f"it cannot be read ({getattr(error, 'strerror', None) or type(error).__name__})") from None
-    if not content:
-        raise DataError("the file is empty")
-    return content
+        raise unreadable(error) from None
 
 
-def _require_text(content: bytes) -> None:
+def _require_text(head: bytes, file: BinaryIO) -> None:
     for signature, advice in _SIGNATURES:
-        if content.startswith(signature) and not _is_text_after_all(content, signature):
+        if head.startswith(signature) and not _is_text_after_all(file, signature):
             raise DataError(f"it is no text but {advice}")
-    if content[:_MARKUP_SAMPLE_BYTES].lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith(_MARKUP):
+    if head.lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith(_MARKUP):
         raise DataError("it holds an HTML or XML page, not rows; download or export the data itself")
 
 
-def _is_text_after_all(content: bytes, signature: bytes) -> bool:
+def _is_text_after_all(file: BinaryIO, signature: bytes) -> bool:
     """A column may be called PAR1; a Parquet file ends as it starts."""
-    return signature == b"PAR1" and not content.endswith(signature)
+    if signature != _PARQUET_SIGNATURE:
+        return False
+    file.seek(-len(signature), os.SEEK_END)
+    return read_bytes(file) != signature
 
 
-def _require_parquet(content: bytes) -> bytes:
-    if not content.startswith(b"PAR1"):
+def _require_parquet(head: bytes) -> None:
+    if not head.startswith(_PARQUET_SIGNATURE):
         raise DataError("it is no Parquet file, whatever its ending says")
-    return content
 
 
-def _require_workbook(content: bytes) -> bytes:
-    if not content.startswith((_ZIP, _COMPOUND)):
+def _require_workbook(head: bytes) -> None:
+    if not head.startswith((_ZIP, _COMPOUND)):
         raise DataError("it is no Excel workbook, whatever its ending says; if it is text, give it the ending .csv")
-    return content
 
 
 def _shown(path: Path) -> str:

@@ -19,19 +19,20 @@ some lines, every later search that comes to one of them fails too, and is not m
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from itertools import chain
 from typing import NamedTuple
 
 from surefit.data.reasons import UNCLOSED_QUOTE, UNDECODABLE_BYTES
+from surefit.data.row_shape import RowShape
 
 # A line holds no newline before its end, so with this delimiter each line is one cell.
 NO_DELIMITER = "\n"
 _NEWLINES = "\r\n"
-_LEAST_UNLABELLED_LINES = 5
-_LEAST_LINES_BETWEEN = 3
+# Of a quoted cell over more lines, nothing is kept until it is known to be a text.
+_MOST_KEPT_LINES = 1000
 
 
 @dataclass(frozen=True)
@@ -61,78 +62,6 @@ class Record(NamedTuple):
     reason: str
 
 
-class RowShape:
-    """What a complete row of this file looks like, to recognise rows that a stray quote has joined.
-
-    A line is a complete row if, on its own, it has the right number of cells and a known class in
-    the label column, that is one which was seen in an earlier row or stands in two of these lines.
-    Lines of prose are not like that: a comma is seldom followed by nothing but a class name. Lines
-    that a quoted cell spans are taken for joined rows if the last line is a complete row, and so are
-
-    - the first line (its quote taken as a plain character) and most of the others; or
-    - where the first line has too few cells, since its row breaks off there, nine tenths of the
-      lines between first and last, three or more, and one of them has the class of an earlier row
-      or of the last line, as the lines of a log or a table of other things have not.
-
-    A table in a cell is seldom like that, since its first or last line holds the other cells of the
-    record too. Blank lines do not count, and the last line is not asked where the record itself has
-    a wrong number of cells. Where there are no labels, the evidence is weaker, so more is asked: a
-    complete first line, five lines or more, and no cell that is empty or starts with a space, as
-    after a comma in prose.
-
-    One case cannot be told: a text that holds little but rows of the file's own kind between its
-    first line and its last, and whose last line with the label is a complete row, counts as rows.
-    """
-
-    def __init__(self, width: int, label: int | None) -> None:
-        """Starts without known classes.
-
-        Args:
-            width: the right number of cells.
-            label: position of the label column, or None where there is none.
-        """
-        self._width = width
-        self._label = label
-        self._known: set[str] = set()
-
-    def learn(self, cells: Sequence[str]) -> None:
-        """Notes the class of a row that was read."""
-        if self._label is not None:
-            self._known.add(cells[self._label])
-
-    def joined(self, rows: Sequence[Sequence[str]], width: int) -> bool:
-        """Whether lines that one record spans are rows of their own.
-
-        Args:
-            rows: the cells of each line read on its own, none where that is impossible.
-            width: number of cells of the record.
-        """
-        if self._width < 2 or (self._label is None and len(rows) < _LEAST_UNLABELLED_LINES):
-            return False
-        classes = Counter(row[self._label] for row in rows if self._label is not None and len(row) == self._width)
-        complete = [self._is_complete(row, classes) for row in rows]
-        right = width == self._width
-        if right and not complete[-1]:
-            return False
-        if complete[0]:
-            return 2 * sum(complete[1:]) > _not_blank(rows[1:])
-        if self._label is None or len(rows[0]) >= self._width:
-            return False
-        between = _not_blank(rows[1:-1])
-        if between < _LEAST_LINES_BETWEEN or 10 * sum(complete[1:-1]) < 9 * between:
-            return False
-        names = {row[self._label] for row, whole in zip(rows[1:-1], complete[1:-1], strict=True) if whole}
-        return not right or rows[-1][self._label] in names or not names.isdisjoint(self._known)
-
-    def _is_complete(self, row: Sequence[str], classes: Counter[str]) -> bool:
-        if len(row) != self._width:
-            return False
-        if self._label is None:
-            return all(cell and not cell.startswith(" ") for cell in row)
-        name = row[self._label]
-        return bool(name) and (name in self._known or classes[name] > 1)
-
-
 class RecordReader:
     """Iterates over the records of delimited text, blank lines included."""
 
@@ -153,11 +82,11 @@ class RecordReader:
 
     def __iter__(self) -> Iterator[Record]:
         delimiter, quote = self._dialect.delimiter, self._dialect.quote.encode()
-        lines = self._lines
-        while self.next < len(lines):
+        lines, count = self._lines, len(self._lines)
+        while self.next < count:
             line = lines[self.next]
             if quote and quote in line:
-                yield self._quoted_record()
+                yield self._quoted_record(line)
                 continue
             self.next += 1
             try:
@@ -167,26 +96,36 @@ class RecordReader:
             else:
                 yield Record(self.next, text.split(delimiter) if text else [], "")
 
-    def _quoted_record(self) -> Record:
-        """Reads a record that has a quote in its first line."""
+    def _quoted_record(self, line: bytes) -> Record:
+        """Reads a record that has a quote in its first line, the one to read next."""
         first = last = self.next
         scan = _Scan(self._dialect)
-        state = scan.line(_decoded(self._lines[first]))
+        state = scan.line(_decoded(line))
         alone = scan.cells_taking_the_quote_as_plain() if state is _State.OPEN else []
         while state is _State.OPEN and self._hopeless <= last < len(self._lines) - 1:
             last += 1
             state = scan.line(_decoded(self._lines[last]))
-        if state is not _State.CLOSED or (last > first and self._are_joined_rows(alone, first, last, len(scan.cells))):
+            if last - first >= _MOST_KEPT_LINES:
+                scan.forget()
+        if state is not _State.CLOSED or (last > first and self._are_joined_rows(alone, first, last, scan.width)):
             self._hopeless = max(self._hopeless, last)
             self.next = first + 1
             return Record(first + 1, [], UNCLOSED_QUOTE)
         self.next = last + 1
-        return Record(first + 1, scan.cells, "") if _is_decoded(scan.cells) else Record(first + 1, [], UNDECODABLE_BYTES)
+        cells = scan.cells if last - first < _MOST_KEPT_LINES else self._cells(first, last)
+        return Record(first + 1, cells, "") if _is_decoded(cells) else Record(first + 1, [], UNDECODABLE_BYTES)
+
+    def _cells(self, first: int, last: int) -> list[str]:
+        """The cells of a record that spans these lines."""
+        scan = _Scan(self._dialect)
+        for index in range(first, last + 1):
+            scan.line(_decoded(self._lines[index]))
+        return scan.cells
 
     def _are_joined_rows(self, alone: list[str], first: int, last: int, width: int) -> bool:
         if self._shape is None:
             return False
-        return self._shape.joined([alone, *(self._line_alone(index) for index in range(first + 1, last + 1))], width)
+        return self._shape.joined(chain([alone], map(self._line_alone, range(first + 1, last + 1))), width)
 
     def _line_alone(self, index: int) -> list[str]:
         scan = _Scan(self._dialect)
@@ -207,6 +146,19 @@ class _Scan:
         self._dialect = dialect
         self._open: list[str] | None = None  # pieces of the quoted cell that is open
         self._opened = ("", 0)  # the line that opened it, and where
+        self._forgotten = 0
+
+    @property
+    def width(self) -> int:
+        """Number of cells."""
+        return self._forgotten + len(self.cells)
+
+    def forget(self) -> None:
+        """Lets the texts go that were read so far; their number stays known."""
+        self._forgotten = self.width
+        self.cells.clear()
+        if self._open is not None:
+            self._open.clear()
 
     def line(self, line: str) -> _State:
         """Takes one line, its newline included."""
@@ -251,11 +203,6 @@ class _Scan:
         """The cells of the line that left a quoted cell open, had it not been opened."""
         text, position = self._opened
         return [*self.cells, *text[position:].split(self._dialect.delimiter)]
-
-
-def _not_blank(rows: Sequence[Sequence[str]]) -> int:
-    """How many lines are not blank."""
-    return sum(1 for row in rows if row != [""])
 
 
 def _decoded(line: bytes) -> str:

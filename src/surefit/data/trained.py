@@ -11,6 +11,7 @@ from surefit.config import ReadSettings
 from surefit.data.collect import ReadResult
 from surefit.data.columns import AsTrained, shown_name, usual_second_text
 from surefit.data.read import read, read_frame
+from surefit.data.source import RecordSource
 
 
 def read_as_trained(
@@ -39,14 +40,18 @@ def read_as_trained(
         reading = read(Path(source), known, labelled=labelled)
     else:
         reading = read_frame(source, known, labelled=labelled)
-    unread = usual_second_text(reading.columns)
-    if (
-        unread is None
-        or unread in reading.chosen.values()
-        or settings.text is not None
-        or not columns
-        or "text_pair" in columns
-    ):
-        return reading
-    note = f"the column {shown_name(unread)} is not read: the model is trained on single texts"
-    return dataclasses.replace(reading, notes=(*reading.notes, note))
+    return dataclasses.replace(reading, notes=notes_as_trained(reading, settings, columns))
+
+
+def notes_as_trained(read: ReadResult | RecordSource, settings: ReadSettings, columns: Mapping[str, str]) -> tuple[str, ...]:
+    """The notes on a file or a frame, and one where it has a second text that is left alone.
+
+    Args:
+        read: what was read, from columns that were chosen with the two others.
+        settings: the columns that were asked for.
+        columns: role -> column of the training data.
+    """
+    unread = usual_second_text(read.columns)
+    if unread is None or unread in read.chosen.values() or settings.text is not None or not columns or "text_pair" in columns:
+        return read.notes
+    return *read.notes, f"the column {shown_name(unread)} is not read: the model is trained on single texts"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from numbers import Real
 from pathlib import Path
 from typing import Any, overload
@@ -15,6 +15,7 @@ from surefit.config import MachineSettings, ReadSettings
 from surefit.data.collect import ReadResult
 from surefit.data.frames import as_table
 from surefit.data.reasons import reason_against_texts
+from surefit.data.texts import NOT_A_TEXT
 from surefit.data.trained import read_as_trained
 from surefit.decision import to_predictions
 from surefit.errors import UsageError
@@ -27,9 +28,6 @@ from surefit.normalization import normalize_text
 from surefit.progress import Progress
 from surefit.trace import PredictionTrace
 from surefit.types import FloatArray, LabelSchema, Prediction
-
-# Of rows in Python only: what a file or a table holds is read as text.
-NOT_A_TEXT = "not a text"
 
 
 def load(run: str | Path, *, device: str = "auto", threads: int | None = None, precision: str = "auto") -> TextClassifier:
@@ -154,9 +152,22 @@ class TextClassifier:
         examples = reading.examples
         pairs = None if examples.text_pairs is None else examples.text_pairs.to_pylist()
         predictions = self._predict(examples.texts.to_pylist(), pairs, progress)
-        by_record = dict(zip(examples.records.tolist(), predictions, strict=True))
-        by_record |= {rejected.record: _unusable(rejected.reason) for rejected in reading.rejected}
-        return [by_record[record] for record in range(1, reading.records + 1)]
+        return reading.in_order(predictions, [_unusable(rejected.reason) for rejected in reading.rejected])
+
+    def predict_windows(
+        self, windows: Iterable[ReadResult], progress: Progress | None = None
+    ) -> Iterator[tuple[ReadResult, list[Prediction]]]:
+        """Classifies a file window by window, in memory that does not grow with it.
+
+        Args:
+            windows: as `surefit.data.passes.windows` makes them.
+            progress: told how many rows are done.
+
+        Returns:
+            each window with its predictions, one for each record in the file's order.
+        """
+        for window in windows:
+            yield window, self.predict_records(window, progress)
 
     def trace(self, text: str, text_pair: str | None = None) -> PredictionTrace:
         """Shows how one text is judged, layer by layer.

@@ -52,7 +52,7 @@ def evaluate_file(
     classifier = load(run, **machine)
     reading = read_and_list_rejected(data, ReadSettings(**options), classifier.columns, rejected)
     targets = encode_labels(reading.examples, classifier.schema, data.name)
-    for note in reading_notes(reading, classifier.columns):
+    for note in reading_notes(reading.chosen, reading.notes, classifier.columns):
         progress.note(note)
     seen = read_seen(run)
     learned_from = seen.learned_from(clean(reading.examples).examples)

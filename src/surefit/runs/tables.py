@@ -12,7 +12,7 @@ from surefit.trace import Table
 
 if TYPE_CHECKING:  # an audit's tables need no torch
     from surefit.data.audit import Audit
-    from surefit.runs.predict import PredictedRows
+    from surefit.runs.predicted import PredictedRows
 
 _CLASSES_SHOWN = 30
 _CONFUSION_CLASSES = 12
