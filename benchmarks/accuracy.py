@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import f1_score
 
 import surefit
-from benchmarks.corpora import NAMES, Corpus, CorpusAbsentError, data_folder, load, subset
+from benchmarks.corpora import NAMES, SPLITS, Corpus, CorpusAbsentError, data_folder, load, read_splits, subset
 from benchmarks.machine import describe_machine
 from benchmarks.paired import PairedOutcome, pool
 from benchmarks.trainer_peer import Recipe, fine_tune_and_predict
@@ -40,7 +40,6 @@ from surefit.model.hardware import choose_hardware
 
 RESULTS = Path(__file__).parent / "results" / "accuracy.jsonl"
 LEAST_ACCEPTABLE_POINTS = -1.0
-_SPLITS = ("train", "validation", "test")
 
 
 @dataclass(frozen=True)
@@ -131,7 +130,7 @@ def measure(cell: Cell, corpus: Corpus, measured: dict[str, Any] | None = None) 
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder) / "run"
         surefit_accuracy = _train_surefit(cell, corpus, Path(folder) / f"{cell.corpus}.csv", run)
-        splits = _read_splits(run / "splits.csv")
+        splits = read_splits(run / "splits.csv")
         surefit_right = _read_correctness(run / "predictions.csv")
         if measured is not None and measured["test"]["ids"] == splits["test"]:
             trainer, trainer_right = measured["trainer"], _from_digits(measured["test"]["trainer"])
@@ -158,9 +157,7 @@ def _train_peer(
     cell: Cell, corpus: Corpus, splits: dict[str, list[int]], folder: Path
 ) -> tuple[dict[str, float], NDArray[np.bool_]]:
     """Trains the Trainer; returns its test figures and which test rows it has right."""
-    answers = fine_tune_and_predict(
-        {name: corpus.take(splits[name]) for name in _SPLITS}, get_model_path(), cell.recipe, folder
-    )
+    answers = fine_tune_and_predict({name: corpus.take(splits[name]) for name in SPLITS}, get_model_path(), cell.recipe, folder)
     truth = [corpus.labels[row] for row in splits["test"]]
     right = np.array([answer == label for answer, label in zip(answers, truth, strict=True)])
     macro_f1 = float(f1_score(truth, answers, average="macro", zero_division=0.0))
@@ -175,15 +172,6 @@ def _train_surefit(cell: Cell, corpus: Corpus, file: Path, run: Path) -> dict[st
     trained = surefit.train(file, run=run, id="id", test_size=cell.test_size, patience=cell.recipe.epochs, **recipe)
     figures: dict[str, Any] = trained.metrics["test"]
     return figures
-
-
-def _read_splits(path: Path) -> dict[str, list[int]]:
-    """Row numbers of each split, in the order of the corpus."""
-    splits: dict[str, list[int]] = {name: [] for name in _SPLITS}
-    with open(path, encoding="utf-8", newline="") as file:
-        for row in csv.DictReader(file):
-            splits[row["split"]].append(int(row["id"]))
-    return {name: sorted(rows) for name, rows in splits.items()}
 
 
 def _read_correctness(path: Path) -> dict[int, bool]:

@@ -29,6 +29,7 @@ FILES = {
     "sms_spam": ("all.csv",),
 }
 NAMES = (ROTTEN_TOMATOES, *FILES)
+SPLITS = ("train", "validation", "test")
 _POLARITY = {"0": "negative", "1": "positive"}
 _ROWS_PER_CLASS = 20
 
@@ -107,6 +108,18 @@ def _load_rotten_tomatoes() -> Corpus:
 def _read(path: Path) -> list[dict[str, str]]:
     with open(path, encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file, strict=True))
+
+
+def read_splits(path: Path) -> dict[str, list[int]]:
+    """Rows of a corpus in each split, in its order.
+
+    Args:
+        path: `splits.csv` of a run that was trained on what `Corpus.write_csv` wrote.
+    """
+    splits: dict[str, list[int]] = {name: [] for name in SPLITS}
+    for row in _read(path):
+        splits[row["split"]].append(int(row["id"]))
+    return {name: sorted(rows) for name, rows in splits.items()}
 
 
 def subset(corpus: Corpus, rows: int, seed: int = 0) -> Corpus:

@@ -1,4 +1,4 @@
-"""Rows of real words with the lengths that well-known datasets have.
+"""Rows and texts of real words with the lengths that well-known datasets have.
 
 Where a dataset itself is not at hand, what decides the speed of an encoder is how long its rows are.
 The shapes below are log-normal distributions of tokens, special tokens included, with the means and
@@ -11,8 +11,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from benchmarks.corpora import load
+from benchmarks.corpora import ROTTEN_TOMATOES, load
 from surefit.text.tokenizer import TextTokenizer
 from surefit.types import Encoding
 
@@ -50,19 +51,44 @@ def rows_like(profile: str, count: int, tokenizer: TextTokenizer, seed: int = 0)
         tokenizer: of the model that is to read them.
         seed: decides lengths and words.
     """
-    shape = PROFILES[profile]
     source = np.random.default_rng(seed)
-    drawn = np.exp(source.normal(np.log(shape.median), shape.spread, count)).round()
-    lengths = np.clip(drawn, shape.least, shape.most).astype(int)
-    texts = load("rotten_tomatoes", None).texts
+    lengths = _draw_lengths(PROFILES[profile], count, source)
+    texts = load(ROTTEN_TOMATOES, None).texts
     pieces = np.concatenate([encoding.input_ids[1:-1] for encoding in tokenizer.encode(texts)])
     ends = tokenizer.encode([""])[0].input_ids
-    starts = source.integers(0, len(pieces) - shape.most, count)
+    starts = source.integers(0, len(pieces) - PROFILES[profile].most, count)
     rows = []
-    for start, length in zip(starts.tolist(), lengths.tolist(), strict=True):
+    for start, length in zip(starts, lengths, strict=True):
         ids = np.concatenate([ends[:1], pieces[start : start + length - 2], ends[-1:]]).astype(np.int32)
         rows.append(Encoding(ids, np.zeros_like(ids), truncated_tokens=0))
     return rows
+
+
+def texts_like(profile: str, count: int, tokenizer: TextTokenizer, seed: int = 0) -> list[str]:
+    """Raw texts: as many words as fit into the drawn number of tokens, at least one.
+
+    Args:
+        profile: one of `PROFILES`.
+        count: how many texts.
+        tokenizer: by which tokens are counted; it must cut at white space, as BERT's do.
+        seed: decides lengths and words.
+    """
+    source = np.random.default_rng(seed)
+    lengths = _draw_lengths(PROFILES[profile], count, source)
+    words = np.array(" ".join(load(ROTTEN_TOMATOES, None).texts).split())
+    vocabulary, places = np.unique(words, return_inverse=True)
+    special = len(tokenizer.encode([""])[0])
+    tokens = np.array([len(encoding) - special for encoding in tokenizer.encode(vocabulary.tolist())])[places]
+    tokens_before = np.concatenate([[0], tokens.cumsum()])
+    starts = source.integers(0, len(words) - PROFILES[profile].most, count)
+    ends = np.searchsorted(tokens_before, tokens_before[starts] + lengths - special, side="right") - 1
+    return [" ".join(words[start : max(end, start + 1)]) for start, end in zip(starts, ends, strict=True)]
+
+
+def _draw_lengths(shape: Lengths, count: int, source: np.random.Generator) -> NDArray[np.int64]:
+    """Tokens of each row, special tokens included."""
+    drawn = np.exp(source.normal(np.log(shape.median), shape.spread, count)).round()
+    return np.clip(drawn, shape.least, shape.most).astype(np.int64)
 
 
 def multiply_adds(rows: list[Encoding], layers: int, hidden: int, intermediate: int) -> float:

@@ -1,18 +1,36 @@
-"""What a figure was measured on: the machine and the versions, to stand beside the figure."""
+"""What a figure was measured on: the machine, its speed and the versions, to stand beside the figure."""
 
 from __future__ import annotations
 
+import json
 import os
 import platform
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import torch
 
-_PACKAGES = ("surefit", "torch", "transformers", "accelerate", "tokenizers", "numpy", "scikit-learn")
+_PACKAGES = (
+    "surefit",
+    "torch",
+    "transformers",
+    "accelerate",
+    "tokenizers",
+    "numpy",
+    "scikit-learn",
+    "onnx",
+    "onnxruntime",
+    "openvino",
+    "nncf",
+)
 # Instructions that decide how fast bf16, int8 and fp32 products are.
-_FLAGS = ("amx_tile", "amx_bf16", "amx_int8", "avx512_bf16", "avx512_vnni", "avx512f", "avx2")
+_FLAGS = ("amx_tile", "amx_bf16", "amx_int8", "avx512_bf16", "avx512_vnni", "avx_vnni", "avx512f", "avx2")
+# Side of the square matrices whose product is the measure of what the machine can do.
+_PEAK_SIDE = 2048
 
 
 def describe_machine() -> dict[str, Any]:
@@ -30,6 +48,26 @@ def describe_machine() -> dict[str, Any]:
         "python": platform.python_version(),
         "versions": {package: _version(package) for package in _PACKAGES},
     }
+
+
+def record(results: Path, entry: Mapping[str, Any]) -> None:
+    """Appends figures as one line of JSON, with the time and the machine."""
+    line = {"when": datetime.now(UTC).isoformat(timespec="seconds"), **entry, "machine": describe_machine()}
+    results.parent.mkdir(parents=True, exist_ok=True)
+    with open(results, "a", encoding="utf-8") as file:
+        file.write(json.dumps(line) + "\n")
+
+
+def peak_flops() -> float:
+    """Floating-point operations per second of one bf16 product of 2,048-square matrices, the fastest of a few."""
+    matrix = torch.randn(_PEAK_SIDE, _PEAK_SIDE).bfloat16()
+    into = torch.empty_like(matrix)
+    times = []
+    for _ in range(8):
+        start = time.perf_counter()
+        torch.mm(matrix, matrix, out=into)
+        times.append(time.perf_counter() - start)
+    return 2 * _PEAK_SIDE**3 / min(times)
 
 
 def _processor_information() -> dict[str, str]:

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import resource
 import statistics
 import subprocess
@@ -25,7 +24,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +40,7 @@ from transformers import (
 from transformers.utils import logging
 
 from benchmarks.lengths import PROFILES, multiply_adds, rows_like
-from benchmarks.machine import describe_machine
+from benchmarks.machine import peak_flops, record
 from surefit.config import MachineSettings, ModelSettings, TrainingSettings
 from surefit.model.hardware import choose_hardware
 from surefit.model.pretrained import Pretrained, load_pretrained
@@ -177,18 +175,6 @@ def build_side(name: str, model: str, rows: list[Encoding], pad_to: int) -> Sure
     return TrainerSide(model, rows, best="best" in name, pad_to=pad_to)
 
 
-def peak_product_seconds() -> float:
-    """Seconds of one bf16 product of 2,048-square matrices, the fastest of a few."""
-    matrix = torch.randn(2048, 2048).bfloat16()
-    into = torch.empty_like(matrix)
-    times = []
-    for _ in range(8):
-        start = time.perf_counter()
-        torch.mm(matrix, matrix, out=into)
-        times.append(time.perf_counter() - start)
-    return min(times)
-
-
 def measure(profile: str, options: argparse.Namespace) -> dict[str, Any]:
     """Times all sides in turns on rows of one profile."""
     pretrained = _load(options.model)
@@ -196,9 +182,9 @@ def measure(profile: str, options: argparse.Namespace) -> dict[str, Any]:
     pad_to = PROFILES[profile].most
     sides = {name: build_side(name, options.model, rows, pad_to) for name in options.sides}
     seconds: dict[str, list[float]] = {name: [] for name in sides}
-    products = []
+    peaks = []
     for turn in range(options.turns + 1):
-        products.append(peak_product_seconds())
+        peaks.append(peak_flops())
         for name, side in sides.items():
             # The slow side makes fewer steps: a median needs no more.
             steps = max(4, options.steps // 4) if name in ("trainer tutorial", "surefit plain fp32") else options.steps
@@ -210,7 +196,7 @@ def measure(profile: str, options: argparse.Namespace) -> dict[str, Any]:
                 seconds[name] += taken
     config = pretrained.classifier.config
     flops = 2 * 3 * multiply_adds(rows, config["num_hidden_layers"], config["hidden_size"], config["intermediate_size"])
-    peak = 2 * 2048**3 / statistics.median(products)
+    peak = statistics.median(peaks)
     figures: dict[str, Any] = {}
     for name, side in sides.items():
         # Means, since rows differ in length: a median step would be one of no side's own.
@@ -280,13 +266,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         train_alone(options.alone, options.profiles[0], options)
         return
     for profile in options.profiles:
-        entry = {"when": datetime.now(UTC).isoformat(timespec="seconds")} | measure(profile, options)
+        entry = measure(profile, options)
         for name in options.sides:
             entry["sides"][name]["peak_memory_mib"] = round(peak_memory(name, profile, options))
         print_cell(entry)
-        options.results.parent.mkdir(parents=True, exist_ok=True)
-        with open(options.results, "a", encoding="utf-8") as file:
-            file.write(json.dumps(entry | {"machine": describe_machine()}) + "\n")
+        record(options.results, entry)
 
 
 def print_cell(entry: dict[str, Any], write: Callable[[str], None] = print) -> None:

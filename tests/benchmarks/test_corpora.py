@@ -5,7 +5,7 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
-from benchmarks.corpora import FILES, Corpus, CorpusAbsentError, data_folder, load, subset
+from benchmarks.corpora import FILES, Corpus, CorpusAbsentError, data_folder, load, read_splits, subset
 
 import benchmarks
 from surefit.config import ReadSettings
@@ -74,3 +74,9 @@ def test_no_file_of_the_benchmarks_hides_an_installed_package():
     files = {file.stem for file in Path(benchmarks.__file__).parent.glob("*.py")} - {"__init__"}
     assert files.isdisjoint(packages_distributions())
     assert files.isdisjoint(sys.stdlib_module_names)
+
+
+def test_the_splits_of_a_run_are_read_in_the_order_of_the_corpus(tmp_path):
+    path = tmp_path / "splits.csv"
+    path.write_text("id,split,group\n7,test,a\n2,train,b\n0,test,c\n", encoding="utf-8")
+    assert read_splits(path) == {"train": [2], "validation": [], "test": [0, 7]}

