@@ -168,14 +168,18 @@ class MachineSettings:
 
     device: str = _setting("auto", "auto, cpu, cuda, cuda:N or mps; auto takes the first GPU that works")
     threads: int | None = _setting(None, "processor threads (all when not given)")
-    precision: str = _setting("auto", "auto, fp32 or bf16; auto takes bf16 where it is measured to be faster")
+    precision: str = _setting(
+        "auto",
+        "auto, fp32, bf16 or, for predictions, int8; auto takes the fastest here, int8 only where it was found safe",
+    )
 
     def __post_init__(self) -> None:
         _as_annotated(self)
         known = self.device in ("auto", "cpu", "cuda", "mps") or re.fullmatch("cuda:[0-9]{1,2}", self.device)
         _require(bool(known), f"--device is auto, cpu, cuda, cuda:N or mps, got {self.device!r}")
         _require(self.threads is None or 1 <= self.threads <= 1024, f"--threads must be from 1 to 1024, got {self.threads}")
-        _require(self.precision in ("auto", "fp32", "bf16"), f"--precision is auto, fp32 or bf16, got {self.precision!r}")
+        usable = self.precision in ("auto", "fp32", "bf16", "int8")
+        _require(usable, f"--precision is auto, fp32, bf16 or int8, got {self.precision!r}")
 
 
 @dataclass(frozen=True)

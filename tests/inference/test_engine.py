@@ -10,7 +10,7 @@ import torch
 
 from learnable_rows import learnable_rows
 from surefit.config import ModelSettings
-from surefit.inference.engine import predict_logits
+from surefit.inference.engine import BatchBudget, predict_logits
 from surefit.model.dropout import StepDropout
 from surefit.model.hardware import Hardware
 from surefit.model.pretrained import load_pretrained
@@ -69,7 +69,9 @@ def test_the_token_budget_changes_nothing_but_the_batches(model):
     classifier, encodings = model
     counters = Counter(), Counter()
     wide = predict_logits(classifier, encodings, counters[0])
-    narrow = predict_logits(classifier, encodings, counters[1], max_batch_tokens=64)
+    few = BatchBudget()
+    few.tokens = 64
+    narrow = predict_logits(classifier, encodings, counters[1], few)
     np.testing.assert_allclose(wide, narrow, atol=1e-5)
     assert counters[0].counts == [30]
     assert len(counters[1].counts) > 5

@@ -19,7 +19,8 @@ from surefit.config import ReadSettings
 from surefit.data.read import read
 from surefit.data.reasons import EMPTY_TEXT, EMPTY_TEXT_PAIR
 from surefit.errors import DataError, ModelError, UsageError
-from surefit.inference.classifier import NOT_A_TEXT, load
+from surefit.inference.classifier import load
+from surefit.inference.given import NOT_A_TEXT
 from surefit.runs.train import train
 from surefit.types import Prediction
 
@@ -374,8 +375,8 @@ def test_loading_what_is_no_model_is_a_sentence(tmp_path):
         load(tmp_path / "missing")
     with pytest.raises(UsageError, match="give the path of a run or of its model, not NoneType"):
         load(None)
-    with pytest.raises(UsageError, match="--precision is auto, fp32 or bf16"):
-        load(tmp_path, precision="int8")
+    with pytest.raises(UsageError, match="--precision is auto, fp32, bf16 or int8"):
+        load(tmp_path, precision="int4")
 
 
 def test_the_run_and_its_model_directory_are_the_same_classifier(trained_run, model):

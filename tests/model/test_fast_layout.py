@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from encoder_twins import ragged_batch
 
 from surefit.model.fast_layout import FastLayout
+from surefit.text.packing import row_groups
 
 HEADS, HEAD_DIM = 3, 4
 LENGTHS = [[1], [32], [9], [7, 7, 7, 7, 7], [16, 16], [3, 40, 1, 17, 60, 2], [9, 8, 7, 3, 2, 1, 1, 1, 1]]
@@ -13,7 +15,7 @@ each_kind = pytest.mark.parametrize("kinds", [1, 2, 3])
 
 
 def layout_of(lengths: list[int], dtype: torch.dtype = torch.float32) -> FastLayout:
-    return FastLayout(ragged_batch(lengths), HEADS, dtype)
+    return FastLayout(ragged_batch(lengths), row_groups(np.array(lengths)), HEADS, dtype)
 
 
 def head_vectors_of(layout: FastLayout, kinds: int) -> torch.Tensor:

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from numbers import Real
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
-from numpy.typing import NDArray
 
 from surefit.config import MachineSettings, ReadSettings
 from surefit.data.collect import ReadResult
 from surefit.data.frames import as_table
-from surefit.data.reasons import reason_against_texts
-from surefit.data.texts import NOT_A_TEXT
 from surefit.data.trained import read_as_trained
 from surefit.decision import to_predictions
 from surefit.errors import UsageError
-from surefit.inference.engine import predict_logits
+from surefit.inference.engine import WINDOW_ROWS, Answers, InferenceEngine, TextWindow
 from surefit.inference.frames import with_predictions
+from surefit.inference.given import pairs_of, reason_against, rows_of
 from surefit.inference.trace import trace_prediction
 from surefit.model.hardware import Hardware, choose_hardware
 from surefit.model.pretrained import SavedClassifier, load_classifier
@@ -37,7 +34,8 @@ def load(run: str | Path, *, device: str = "auto", threads: int | None = None, p
         run: a run directory, or the model directory in one.
         device: auto, cpu, cuda, cuda:N or mps.
         threads: processor threads; all when not given.
-        precision: auto, fp32 or bf16.
+        precision: auto, fp32, bf16 or int8; auto takes the fastest here, int8 only where it was found
+            to change next to no answer.
 
     Raises:
         ModelError: a file of the saved model is missing, damaged or foreign.
@@ -45,8 +43,9 @@ def load(run: str | Path, *, device: str = "auto", threads: int | None = None, p
     """
     if not isinstance(run, str | os.PathLike):
         raise UsageError(f"give the path of a run or of its model, not {type(run).__name__}")
-    hardware = choose_hardware(MachineSettings(device=device, threads=threads, precision=precision))
-    return TextClassifier(load_classifier(Path(run)), hardware)
+    settings = MachineSettings(device=device, threads=threads, precision=precision)
+    saved = load_classifier(Path(run))
+    return TextClassifier(saved, choose_hardware(settings, saved.int8))
 
 
 class TextClassifier:
@@ -55,11 +54,17 @@ class TextClassifier:
     Args:
         saved: what the model directory holds.
         hardware: what to compute on.
+
+    Attributes:
+        hardware: as given.
     """
 
     def __init__(self, saved: SavedClassifier, hardware: Hardware) -> None:
         self._saved = saved
-        saved.classifier.prepare(hardware)
+        int8 = saved.int8 if hardware.precision == "int8" else None
+        saved.classifier.prepare(hardware, int8=None if int8 is None else int8.ranges)
+        self.hardware = hardware
+        self._engine = InferenceEngine(saved.classifier, saved.tokenizer)
 
     @property
     def schema(self) -> LabelSchema:
@@ -70,6 +75,17 @@ class TextClassifier:
     def classes(self) -> tuple[str, ...]:
         """Class names in the order of the columns of `predict_proba`."""
         return self._saved.schema.id2label
+
+    @property
+    def engine_in_words(self) -> str:
+        """How predictions are computed on this machine; the tokens at once are measured on long input."""
+        hardware, budget = self.hardware, self._engine.budget
+        threads = f" with {hardware.threads} thread{'' if hardware.threads == 1 else 's'}"
+        chosen = "measured to be fastest" if budget.measured else "the usual number"
+        return (
+            f"computed in {hardware.precision} on {hardware.device}{threads if hardware.device.type == 'cpu' else ''}, "
+            f"up to {budget.tokens:,} tokens at once ({chosen})"
+        )
 
     @property
     def columns(self) -> dict[str, str]:
@@ -116,7 +132,7 @@ class TextClassifier:
         table = as_table(texts)
         if table is not None:
             return with_predictions(table, self._predict_table(table, text_pairs, columns))
-        predictions = self._predict(_rows_of(texts, columns), _pairs_of(text_pairs))
+        predictions = self._predict(rows_of(texts, columns), pairs_of(text_pairs))
         return predictions[0] if isinstance(texts, str) else predictions
 
     def predict_proba(self, texts: Any, text_pairs: Any = None, **columns: str | None) -> FloatArray:
@@ -137,7 +153,7 @@ class TextClassifier:
         if table is not None:
             predictions = self._predict_table(table, text_pairs, columns)
         else:
-            predictions = self._predict(_rows_of(texts, columns), _pairs_of(text_pairs))
+            predictions = self._predict(rows_of(texts, columns), pairs_of(text_pairs))
         unusable = (float("nan"),) * len(self.classes)
         shape = (len(predictions), len(self.classes))
         return np.array([item.scores or unusable for item in predictions], dtype=np.float64).reshape(shape)
@@ -149,10 +165,8 @@ class TextClassifier:
             reading: its rejected records get an empty label and the reason.
             progress: told how many rows are done.
         """
-        examples = reading.examples
-        pairs = None if examples.text_pairs is None else examples.text_pairs.to_pylist()
-        predictions = self._predict(examples.texts.to_pylist(), pairs, progress)
-        return reading.in_order(predictions, [_unusable(rejected.reason) for rejected in reading.rejected])
+        predictions = self._predict(*_texts_of(reading), progress)
+        return _in_order(reading, predictions)
 
     def predict_windows(
         self, windows: Iterable[ReadResult], progress: Progress | None = None
@@ -166,8 +180,8 @@ class TextClassifier:
         Returns:
             each window with its predictions, one for each record in the file's order.
         """
-        for window in windows:
-            yield window, self.predict_records(window, progress)
+        for window, answers in self._engine.run(windows, self._window_of, progress):
+            yield window, _in_order(window, self._decide(answers))
 
     def trace(self, text: str, text_pair: str | None = None) -> PredictionTrace:
         """Shows how one text is judged, layer by layer.
@@ -181,7 +195,7 @@ class TextClassifier:
         """
         pairs = text_pair is not None
         self._require_kind(pairs=pairs)
-        reason = _reason(text, text_pair, pairs=pairs)
+        reason = reason_against(text, text_pair, pairs=pairs)
         if reason:
             raise UsageError(f"there is nothing to trace: {reason}")
         texts = [text] if text_pair is None else [text, text_pair]
@@ -191,28 +205,23 @@ class TextClassifier:
         self._require_kind(pairs=pairs is not None)
         if pairs is not None and len(pairs) != len(texts):
             raise UsageError(f"there are {len(texts)} texts and {len(pairs)} second texts; give one for each")
-        rows = zip(texts, pairs or [None] * len(texts), strict=True)
-        reasons = [_reason(text, pair, pairs=pairs is not None) for text, pair in rows]
-        usable = [row for row, reason in enumerate(reasons) if not reason]
-        logits, truncated = self._logits(
-            [texts[row] for row in usable], None if pairs is None else [pairs[row] for row in usable], progress
-        )
-        predictions = [_unusable(reason) for reason in reasons]
-        for row, prediction in zip(usable, to_predictions(logits, self.schema, self._saved.rule, truncated), strict=True):
-            predictions[row] = prediction
-        return predictions
 
-    def _logits(
-        self, texts: list[str], pairs: list[str] | None, progress: Progress | None
-    ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-        if not texts:
-            return np.zeros((0, len(self.classes)), dtype=np.float32), np.zeros(0, dtype=np.bool_)
-        # As in training: an invisible character in a typed "[SEP]" would otherwise keep it from being one.
-        texts = [normalize_text(text) for text in texts]
-        pairs = None if pairs is None else [normalize_text(pair) for pair in pairs]
-        encodings = self._saved.tokenizer.encode(texts, pairs)
-        truncated = np.array([encoding.truncated_tokens > 0 for encoding in encodings])
-        return predict_logits(self._saved.classifier, encodings, progress), truncated
+        def window(start: int) -> TextWindow:
+            own = slice(start, start + WINDOW_ROWS)
+            return _window(texts[own], None if pairs is None else pairs[own])
+
+        if len(texts) <= WINDOW_ROWS:
+            return self._decide(self._engine.answer(window(0), progress))
+        runs = self._engine.run(range(0, len(texts), WINDOW_ROWS), window, progress)
+        return [prediction for _, answers in runs for prediction in self._decide(answers)]
+
+    def _decide(self, answers: Answers) -> list[Prediction]:
+        decided = iter(to_predictions(answers.logits, self.schema, self._saved.rule, answers.truncated))
+        return [_unusable(reason) if reason else next(decided) for reason in answers.reasons]
+
+    def _window_of(self, reading: ReadResult) -> TextWindow:
+        self._require_kind(pairs=reading.examples.text_pairs is not None)
+        return _window(*_texts_of(reading))
 
     def _require_kind(self, *, pairs: bool) -> None:
         """Refuses single texts for a model of pairs, and the reverse: its answers would be worthless."""
@@ -237,50 +246,28 @@ class TextClassifier:
         return f"TextClassifier({len(self.classes)} classes: {', '.join(self.classes[:5])}{more})"
 
 
-def _rows_of(texts: Any, columns: dict[str, str | None]) -> list[Any]:
-    """One entry a row: of a text, a sequence or an Arrow array."""
-    if columns:
-        raise UsageError(f"{min(columns)}= names a column of a DataFrame, and no DataFrame was given")
-    if isinstance(texts, str):
-        return [texts]
-    if _is_no_list(texts):
-        raise UsageError(f"give a text, a list of texts or a pandas DataFrame, not {type(texts).__name__}")
-    return texts.to_pylist() if hasattr(texts, "to_pylist") else list(texts)
-
-
-def _is_no_list(texts: Any) -> bool:
-    """Whether something is no sequence of texts; a set is none because its order is not defined."""
-    if isinstance(texts, bytes | Mapping | set | frozenset) or hasattr(texts, "columns") or hasattr(texts, "column_names"):
-        return True
-    # A numpy array of no dimension has the methods of a sequence, but no rows.
-    return not isinstance(texts, Iterable) or getattr(texts, "ndim", 1) == 0
-
-
-def _pairs_of(text_pairs: Any) -> list[Any] | None:
-    if text_pairs is not None and as_table(text_pairs) is not None:
-        raise UsageError(f"give the second texts of a list of texts as a list too, not as {type(text_pairs).__name__}")
-    return None if text_pairs is None else _rows_of(text_pairs, {})
-
-
 def _unusable(reason: str) -> Prediction:
     return Prediction(labels=(), scores=(), score=0.0, truncated=False, reason=reason)
 
 
-def _reason(text: Any, text_pair: Any, *, pairs: bool) -> str:
-    """Why a row cannot be classified; empty where it can."""
-    text, text_pair = (None if _is_missing(part) else part for part in (text, text_pair))
-    if not all(part is None or _is_text(part) for part in (text, text_pair)):
-        return NOT_A_TEXT
-    return reason_against_texts(text, text_pair, pairs=pairs)
+def _window(texts: list[Any], pairs: list[Any] | None) -> TextWindow:
+    """Rows as the engine takes them."""
+    rows = list(zip(texts, pairs or [None] * len(texts), strict=True))
+    reasons = [reason_against(text, pair, pairs=pairs is not None) for text, pair in rows]
+    usable = [row for row, reason in zip(rows, reasons, strict=True) if not reason]
+    # Normalised as in training: an invisible character in a typed "[SEP]" would otherwise keep it from being one.
+    return TextWindow(
+        reasons,
+        [normalize_text(text) for text, _ in usable],
+        None if pairs is None else [normalize_text(pair) for _, pair in usable],
+    )
 
 
-def _is_text(value: object) -> bool:
-    try:
-        return isinstance(value, str) and value.encode() is not None
-    except UnicodeEncodeError:  # half of a surrogate pair: no tokenizer reads it
-        return False
+def _in_order(reading: ReadResult, predictions: list[Prediction]) -> list[Prediction]:
+    """One for each record, from those of the rows that could be used."""
+    return reading.in_order(predictions, [_unusable(rejected.reason) for rejected in reading.rejected])
 
 
-def _is_missing(value: object) -> bool:
-    """None, NaN, and what pandas has for them, told by name so that pandas is not needed."""
-    return value is None or (isinstance(value, Real) and value != value) or type(value).__name__ in ("NAType", "NaTType")
+def _texts_of(reading: ReadResult) -> tuple[list[Any], list[Any] | None]:
+    examples = reading.examples
+    return examples.texts.to_pylist(), None if examples.text_pairs is None else examples.text_pairs.to_pylist()

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from surefit.model.activations import ACTIVATIONS
 from surefit.model.configuration import BertConfig
 from surefit.model.dropout import StepDropout
 from surefit.model.encoder import BertEncoder, head_site
 from surefit.model.fast_encoder import FastEncoder
-from surefit.model.fast_products import flat_order
+from surefit.model.fast_memory import Workspace
+from surefit.model.fast_products import flat_order, layer_products
 from surefit.model.hardware import Hardware
 from surefit.model.heads import Head, logit_count, present_logits, weighted_loss_sum
+from surefit.model.inference_encoder import InferenceEncoder
+from surefit.model.inference_products import FloatProducts, LayerProducts
+from surefit.model.int8_products import Int8Products, ObservedProducts, can_be_int8
+from surefit.model.int8_ranges import PLACES, Observe, Ranges, activation_name
 from surefit.model.parameters import FlatParameters
 from surefit.types import LabelSchema, PackedBatch
 
@@ -39,6 +45,7 @@ class SequenceClassifier(nn.Module, ABC):
         self.config = dict(config)
 
         self._hardware = Hardware(torch.device("cpu"), "fp32", torch.get_num_threads())
+        self._int8: Ranges | None = None
         self._flat: FlatParameters | None = None
         self.register_load_state_dict_post_hook(_after_loading)  # type: ignore[no-untyped-call]
 
@@ -46,17 +53,32 @@ class SequenceClassifier(nn.Module, ABC):
         """For copies, in other processes too: views of the flat weights would each take all of them along."""
         weights = {name: tensor.detach().cpu().clone() for name, tensor in self.state_dict().items()}
         hardware = None if self._flat is None else self._hardware
-        return _rebuild, (type(self), self.schema, self.head, self.config, weights, hardware)
+        return _rebuild, (type(self), self.schema, self.head, self.config, weights, hardware, self._int8)
 
-    def prepare(self, hardware: Hardware) -> None:
+    def prepare(self, hardware: Hardware, *, int8: Ranges | None = None) -> None:
         """Moves the weights to where they are computed with, and chooses how.
 
         Args:
             hardware: where and in which precision.
+            int8: ranges of the activations, with which predictions are made in int8.
         """
         self._hardware = hardware
+        self._int8 = int8
         self.to(hardware.device)
         self._flat = FlatParameters(self.network, self.word_embeddings, self.flat_order)
+
+    @property
+    def int8_activations(self) -> list[str]:
+        """Names of the activations whose ranges predictions in int8 need; none where it cannot make them."""
+        return []
+
+    def observe(self, batches: Iterable[PackedBatch], see: Observe) -> None:
+        """Computes batches in float32 on the CPU and shows `int8_activations`.
+
+        Args:
+            batches: the rows.
+            see: told of each activation.
+        """
 
     @property
     def flat(self) -> FlatParameters:
@@ -162,11 +184,12 @@ def _rebuild(
     config: Mapping[str, Any],
     weights: Mapping[str, Tensor],
     hardware: Hardware | None,
+    int8: Ranges | None,
 ) -> SequenceClassifier:
     classifier = kind(schema, head, config)
     classifier.load_state_dict(weights)
     if hardware is not None:
-        classifier.prepare(hardware)
+        classifier.prepare(hardware, int8=int8)
     return classifier
 
 
@@ -186,28 +209,63 @@ class Classifier(SequenceClassifier):
         self.classifier = nn.Linear(shape.hidden_size, logit_count(schema, head))
         self._shape = shape
         self._fast: FastEncoder | None = None
+        self._inference: InferenceEncoder | None = None
         self._dropout_p = shape.hidden_dropout_prob if shape.classifier_dropout is None else shape.classifier_dropout
 
-    def prepare(self, hardware: Hardware, *, plain: bool = False) -> None:
+    def prepare(self, hardware: Hardware, *, plain: bool = False, int8: Ranges | None = None) -> None:
         """Moves the weights to where they are computed with, and chooses how.
 
         Args:
             hardware: where and in which precision.
             plain: whether to compute by the plain modules where there is a faster way too.
+            int8: ranges of the activations, with which predictions are made in int8.
         """
-        super().prepare(hardware)
-        self._fast = None
+        super().prepare(hardware, int8=int8)
+        self._fast, self._inference = None, None
         if hardware.device.type == "cpu" and not plain:
             self._fast = FastEncoder(self.bert, self._shape, self.flat, "bert.", hardware.dtype)
+            self._inference = self._inference_encoder(self._fast)
 
     def weights_changed(self) -> None:
         if self._fast is not None:
             self._fast.refresh()
+            if self._int8 is not None:
+                self._inference = self._inference_encoder(self._fast)
+
+    @property
+    def int8_activations(self) -> list[str]:
+        if not can_be_int8(self._shape.hidden_act):
+            return []
+        return [activation_name(layer, place) for layer in range(self._shape.num_hidden_layers) for place in PLACES]
+
+    def observe(self, batches: Iterable[PackedBatch], see: Observe) -> None:
+        activation, workspace = ACTIVATIONS[self._shape.hidden_act], Workspace()
+        weights = layer_products(self.flat.values, self.flat, self._shape, "bert.")
+        products = [ObservedProducts(layer, own, activation, workspace, see) for layer, own in enumerate(weights)]
+        encoder = InferenceEncoder(self.bert, self._shape.num_attention_heads, products, workspace)
+        for batch in batches:
+            encoder.first_tokens(batch)
+
+    def _inference_encoder(self, fast: FastEncoder) -> InferenceEncoder:
+        products: list[LayerProducts]
+        workspace = Workspace()
+        if self._int8 is None:
+            activation = ACTIVATIONS[self._shape.hidden_act]
+            products = [FloatProducts(own, activation, workspace) for own in fast.weights]
+        else:
+            weights = layer_products(self.flat.values, self.flat, self._shape, "bert.")
+            products = [
+                Int8Products(layer, own, self._shape.hidden_act, self._int8, workspace) for layer, own in enumerate(weights)
+            ]
+        return InferenceEncoder(self.bert, self._shape.num_attention_heads, products, workspace)
 
     def forward(self, batch: PackedBatch, dropout: StepDropout | None = None) -> Tensor:
         """Logits of each row, shape (rows, classes), float32."""
-        with self._hardware.autocast():
-            first = (self._fast or self.bert).first_tokens(batch, dropout)
+        if self._inference is not None and dropout is None and not torch.is_grad_enabled():
+            first = self._inference.first_tokens(batch)
+        else:
+            with self._hardware.autocast():
+                first = (self._fast or self.bert).first_tokens(batch, dropout)
         # A few rows only, so that full precision costs nothing.
         pooled = self.bert.pooler(first.float())
         if dropout is not None:

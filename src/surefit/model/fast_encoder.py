@@ -13,6 +13,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -24,8 +25,16 @@ from surefit.model.fast_attention import FastAttention
 from surefit.model.fast_layout import FastLayout
 from surefit.model.fast_masks import Masks
 from surefit.model.fast_memory import PassMemory, Workspace
-from surefit.model.fast_products import Products, apply, backward_to_values, backward_to_weights, flat_order
+from surefit.model.fast_products import (
+    Products,
+    apply,
+    backward_to_values,
+    backward_to_weights,
+    flat_order,
+    layer_products,
+)
 from surefit.model.parameters import FlatParameters
+from surefit.text.packing import row_groups
 from surefit.types import PackedBatch
 
 aten = torch.ops.aten
@@ -50,15 +59,12 @@ class FastEncoder:
         self.parameters = parameters
         self.dtype = dtype
         self.workspace = Workspace()
-        self._layer_names = [f"{prefix}encoder.layer.{layer}" for layer in range(config.num_hidden_layers)]
+        self._prefix = prefix
         self._count = parameters.places[flat_order(config.num_hidden_layers, prefix)[-1]][1]
         parameters.overwritten = self._count
         self._values = parameters.values[: self._count].to(dtype)  # itself in fp32
-        self.weights = self._products(self._values)
+        self.weights = layer_products(self._values, parameters, config, prefix)
         self.refresh()
-
-    def _products(self, flat: Tensor) -> list[Products]:
-        return [Products.of(flat, self.parameters, name, self.config) for name in self._layer_names]
 
     @cached_property
     def _gradients(self) -> Tensor:
@@ -67,7 +73,7 @@ class FastEncoder:
     @cached_property
     def gradients(self) -> list[Products]:
         """Of `weights`, set by a backward pass; `hand_over_gradients` adds them to those of the parameters."""
-        return self._products(self._gradients)
+        return layer_products(self._gradients, self.parameters, self.config, self._prefix)
 
     def hand_over_gradients(self) -> None:
         """Adds the gradients of the products to those of the parameters, at the end of a backward pass."""
@@ -126,7 +132,8 @@ class _Pass:
         self._hidden = config.hidden_size
         self._last = config.num_hidden_layers - 1
         self._activation = ACTIVATIONS[config.hidden_act]
-        self._layout = FastLayout(batch, config.num_attention_heads, owner.dtype)
+        groups = row_groups(np.diff(batch.cu_seqlens))
+        self._layout = FastLayout(batch, groups, config.num_attention_heads, owner.dtype)
         self._masks = Masks(dropout, config, self._layout)
         self._memory = PassMemory(owner.workspace, owner.dtype, keeps=torch.is_grad_enabled())
         self._attention = FastAttention(self._layout, self._masks, self._memory, config.head_dim)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from surefit.text.packing import RowGroup, row_groups
+from surefit.text.packing import RowGroup
 from surefit.types import Int64Array, PackedBatch
 
 # Tokens are rounded up to a multiple of this by empty ones at the end: the library for matrix products
@@ -38,24 +39,23 @@ class FastLayout:
 
     Args:
         batch: the rows.
+        groups: their groups.
         heads: number of heads.
         dtype: of the scores.
 
     Attributes:
-        groups: the groups of rows.
+        groups, heads: as given.
         tokens: tokens of the batch.
         padded_tokens: the same with empty tokens at the end, one at least.
         slots: tokens of all groups' rectangles.
         scores: attention scores of all groups and heads.
         first_tokens: place of each row's first token, shape (rows,), int64.
         moves: kinds of head vectors side by side in a token (1, 2 or 3) -> how they move.
-        score_mask: what is added to the scores, 0 or minus infinity, shape (scores,); None where
-            no rectangle has padding.
     """
 
-    def __init__(self, batch: PackedBatch, heads: int, dtype: torch.dtype) -> None:
+    def __init__(self, batch: PackedBatch, groups: list[RowGroup], heads: int, dtype: torch.dtype) -> None:
         lengths = np.diff(batch.cu_seqlens).astype(np.int64)
-        self.groups: list[RowGroup] = row_groups(lengths)
+        self.groups = groups
         self.heads = heads
         self.tokens = batch.tokens
         self.padded_tokens = (batch.tokens // _TOKEN_STEP + 1) * _TOKEN_STEP
@@ -64,7 +64,7 @@ class FastLayout:
         self.first_tokens = torch.from_numpy(batch.cu_seqlens[:-1].astype(np.int64))
         self._lengths = lengths
         self._position_ids = batch.position_ids
-        self.score_mask = self._score_mask(dtype)
+        self._dtype = dtype
         # Of the context, of key and value, and of query, key and value.
         self.moves = {kinds: self._moves(kinds) for kinds in (1, 2, 3)}
 
@@ -120,12 +120,24 @@ class FastLayout:
         places: Int64Array = first + kind + np.arange(heads) * head_step[row][:, None, None]
         return places
 
-    def _score_mask(self, dtype: torch.dtype) -> Tensor | None:
-        masks, padded = [], False
-        for group in self.groups:
-            own = self._lengths[group.first : group.first + group.rows, None]
-            is_padding = torch.from_numpy(np.arange(group.width) >= own)
-            padded = padded or bool(is_padding.any())
-            mask = torch.zeros(is_padding.shape, dtype=dtype).masked_fill_(is_padding, float("-inf"))
+    @cached_property
+    def score_mask(self) -> Tensor | None:
+        """What is added to the scores, 0 or minus infinity, shape (scores,); None where no rectangle has padding."""
+        if self.slots == self.tokens:
+            return None
+        masks = []
+        for group, is_padding in zip(self.groups, self._padding(), strict=True):
+            mask = torch.zeros(is_padding.shape, dtype=self._dtype).masked_fill_(is_padding, float("-inf"))
             masks.append(mask[:, None, None, :].expand(-1, self.heads, group.width, -1).reshape(-1))
-        return torch.cat(masks) if padded else None
+        return torch.cat(masks)
+
+    @cached_property
+    def key_masks(self) -> list[Tensor]:
+        """Of each group 1 for a key of a token and 0 for one of padding, shape (rows * heads, width, 1)."""
+        of_rows = [torch.logical_not(is_padding).to(self._dtype) for is_padding in self._padding()]
+        return [mask.repeat_interleave(self.heads, 0)[..., None] for mask in of_rows]
+
+    def _padding(self) -> list[Tensor]:
+        """Of each group where its rectangle is padding, shape (rows, width)."""
+        ends = [self._lengths[group.first : group.first + group.rows, None] for group in self.groups]
+        return [torch.from_numpy(np.arange(group.width) >= own) for group, own in zip(self.groups, ends, strict=True)]

@@ -64,6 +64,12 @@ class Products:
         )
 
 
+def layer_products(flat: Tensor, parameters: FlatParameters, config: BertConfig, prefix: str) -> list[Products]:
+    """The products of each layer, as views of a flat tensor of weights or of their gradients."""
+    names = (f"{prefix}encoder.layer.{layer}" for layer in range(config.num_hidden_layers))
+    return [Products.of(flat, parameters, name, config) for name in names]
+
+
 def apply(linear: Linear, values: Tensor, into: Tensor, scale: float = 1.0) -> Tensor:
     """Writes the outputs, times `scale`, into a tensor, and gives it back."""
     # Scaled within the product: torch.add would round its alpha to bf16.

@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import time
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import torch
 
 from surefit.config import MachineSettings
 from surefit.errors import UsageError
+from surefit.model.int8_products import int8_speedup
+from surefit.model.int8_ranges import Int8Facts
 
 # oneDNN keeps the code it generates for each shape of product; packed batches have ever new shapes, so
 # that its default of 1,024 entries takes hundreds of megabytes. The fast encoder rounds its shapes so
@@ -21,7 +23,7 @@ os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "256")
 # What torch takes where nobody asks for a number of threads.
 _ALL_THREADS = torch.get_num_threads()
 
-# bf16 is taken when its products are at least this much faster: casts and rounding cost something.
+# A lower precision is taken when its products are at least this much faster: casts and rounding cost something.
 _WORTH_IT = 1.3
 
 
@@ -31,7 +33,8 @@ class Hardware:
 
     Attributes:
         device: the torch device.
-        precision: "fp32" or "bf16"; weights stay in fp32 in both, bf16 is used inside products.
+        precision: "fp32", "bf16" or, for predictions of a classifier that has ranges of its activations,
+            "int8"; weights stay in fp32, the others are used inside products.
         threads: processor threads.
     """
 
@@ -42,28 +45,46 @@ class Hardware:
     @property
     def dtype(self) -> torch.dtype:
         """Of products."""
-        return torch.bfloat16 if self.precision == "bf16" else torch.float32
+        return torch.float32 if self.precision == "fp32" else torch.bfloat16
 
     def autocast(self) -> AbstractContextManager[object]:
         """The context in which the model's products run in the chosen precision."""
-        if self.precision == "fp32":
+        if self.precision != "bf16":
             return nullcontext()
         return torch.autocast(self.device.type, dtype=torch.bfloat16)
 
 
-def choose_hardware(settings: MachineSettings) -> Hardware:
+def choose_hardware(settings: MachineSettings, int8: Int8Facts | None = None) -> Hardware:
     """Chooses device, threads and precision, measuring where the settings leave it open.
 
+    Args:
+        settings: what is asked for.
+        int8: of the model that is to predict, if it can do so in int8.
+
     Raises:
-        UsageError: a device was asked for that this machine does not have.
+        UsageError: a device was asked for that this machine does not have, or int8 without the model
+            or the processor for it.
     """
     device = torch.device(_available_device() if settings.device == "auto" else settings.device)
     _require_device(device)
     torch.set_num_threads(settings.threads or _ALL_THREADS)  # an earlier choice in this process may have changed it
-    precision = settings.precision
-    if precision == "auto":
-        precision = "bf16" if bf16_speedup(device.type, torch.get_num_threads()) >= _WORTH_IT else "fp32"
-    return Hardware(device, precision, torch.get_num_threads())
+    hardware = Hardware(device, settings.precision, torch.get_num_threads())
+    if hardware.precision == "auto":
+        faster = bf16_speedup(device.type, hardware.threads) >= _WORTH_IT
+        hardware = replace(hardware, precision="bf16" if faster else "fp32")
+        if int8 is not None and int8.safe and device.type == "cpu":
+            faster = int8_speedup(hardware.threads, hardware.dtype) >= _WORTH_IT
+            hardware = replace(hardware, precision="int8") if faster else hardware
+    elif hardware.precision == "int8":
+        _require_int8(device, int8, hardware.threads)
+    return hardware
+
+
+def _require_int8(device: torch.device, int8: Int8Facts | None, threads: int) -> None:
+    if int8 is None:
+        raise UsageError("--precision int8 needs a trained model that was saved with ranges for it; take auto, bf16 or fp32")
+    if device.type != "cpu" or not int8_speedup(threads, torch.float32):
+        raise UsageError(f"--precision int8 is not available on this machine ({device}); take auto, bf16 or fp32")
 
 
 def _available_device() -> str:

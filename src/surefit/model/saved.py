@@ -44,6 +44,7 @@ from surefit.model.checkpoints import (
 from surefit.model.classifier import Classifier, SequenceClassifier
 from surefit.model.configuration import is_plain_bert
 from surefit.model.heads import Head, choose_head, has_one_logit, one_row, two_rows
+from surefit.model.int8_ranges import Int8Facts
 from surefit.text.tokenizer import TextTokenizer
 from surefit.types import DecisionRule, LabelSchema
 
@@ -75,6 +76,7 @@ class SavedClassifier:
         rule: what to do with these logits; its temperature is 1 because it is in the head.
         temperature: the fitted temperature, for reports.
         head: the head that was trained; in the directory both heads of two classes have two logits.
+        int8: how it predicts in int8; None where it cannot.
         facts: the whole content of `surefit.json`.
     """
 
@@ -83,6 +85,7 @@ class SavedClassifier:
     rule: DecisionRule
     temperature: float
     head: Head
+    int8: Int8Facts | None
     facts: Mapping[str, Any]
 
     @property
@@ -165,7 +168,8 @@ def load_classifier(path: Path) -> SavedClassifier:
     if max_length <= tokenizer.special_tokens_added(pairs="text_pair" in _columns_in(facts)):
         raise ModelError(f"{directory / FACTS} has max_length {max_length}, which leaves no room for text; it is damaged")
     tokenizer.require_fit(classifier.vocabulary_rows)
-    return SavedClassifier(classifier.eval(), tokenizer, rule, temperature, head, facts)
+    int8 = _read_int8(facts, classifier, directory / FACTS)
+    return SavedClassifier(classifier.eval(), tokenizer, rule, temperature, head, int8, facts)
 
 
 def read_schema(directory: Path) -> LabelSchema:
@@ -315,6 +319,18 @@ def _read_decision(facts: Mapping[str, Any], schema: LabelSchema, path: Path) ->
     if facts.get("problem_type") != schema.problem_type or not thresholds_fit:
         raise ModelError(f"{path} and config.json disagree about the classes; they do not belong together")
     return temperature, DecisionRule(1.0, fitted.thresholds), head, max_length
+
+
+def _read_int8(facts: Mapping[str, Any], classifier: SequenceClassifier, path: Path) -> Int8Facts | None:
+    if facts.get("int8") is None:
+        return None
+    try:
+        found = Int8Facts.from_json(facts["int8"])
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ModelError(f"{path} is damaged: {type(error).__name__} in its entry int8") from None
+    if set(found.ranges) != set(classifier.int8_activations):
+        raise ModelError(f"{path} and config.json disagree about the activations; they do not belong together")
+    return found
 
 
 def _number(value: object) -> float:

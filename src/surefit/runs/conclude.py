@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from surefit.config import TrainingSettings
+from surefit.inference.calibration import prepare_int8
 from surefit.inference.engine import predict_logits
 from surefit.progress import Progress
 from surefit.runs.carried import carried_example
@@ -27,11 +28,13 @@ class Conclusion:
         test: the answers to the test rows.
         metrics: the content of `metrics.json`.
         trace: the content of `trace.json`.
+        int8: how the model predicts in int8, for `surefit.json`; None where it cannot.
     """
 
     test: Judged
     metrics: dict[str, Any]
     trace: RunTrace
+    int8: dict[str, Any] | None
 
 
 def conclude(job: Job, state: TrainingState, recorder: PipelineRecorder, progress: Progress) -> Conclusion:
@@ -50,6 +53,7 @@ def conclude(job: Job, state: TrainingState, recorder: PipelineRecorder, progres
     classifier = job.pretrained.classifier
     logits = {name: predict_logits(classifier, encoded.splits[name], progress) for name in ("validation", "test")}
     judged = {name: judge(logits[name], rows.splits[name].targets, rows.schema, rule) for name in ("validation", "test")}
+    int8 = prepare_int8(classifier, encoded.splits["train"], encoded.splits["validation"], logits["validation"])
     progress.begin("baselines", 0)
     baselines = compare_with_baselines(rows.splits, judged["test"].predicted, rows.schema, settings.seed)
     progress.end()
@@ -77,7 +81,7 @@ def conclude(job: Job, state: TrainingState, recorder: PipelineRecorder, progres
             "from_run": not job.pretrained.new_parameters,
         },
     }
-    return Conclusion(judged["test"], metrics, trace)
+    return Conclusion(judged["test"], metrics, trace, int8)
 
 
 def _record_evaluation(judged: Judged, validation_rows: int, recorder: PipelineRecorder, seconds: float) -> None:

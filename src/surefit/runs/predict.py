@@ -69,6 +69,7 @@ def predict_file(
         for note in reading_notes(source.chosen, notes, classifier.columns):
             progress.note(note)
         yield from _predict_windows(classifier, source, records, progress)
+        progress.note(classifier.engine_in_words)
 
 
 def predict_lines(

@@ -14,7 +14,7 @@ from surefit.errors import Interrupted
 from surefit.model.hardware import choose_hardware
 from surefit.model.pretrained import Pretrained, load_pretrained, save_classifier
 from surefit.progress import Progress
-from surefit.runs.conclude import conclude
+from surefit.runs.conclude import Conclusion, conclude
 from surefit.runs.directory import check_run, claim_run, default_run_path, require_data_outside, require_other_model
 from surefit.runs.earlier import find_earlier_run
 from surefit.runs.fine_tune import fine_tune
@@ -126,7 +126,7 @@ def _train(
         write_preparation(directory, rows, _audit(job, sources), None if earlier is None else earlier.seen)
         state = fine_tune(job, directory, recorder, progress)
         end = conclude(job, state, recorder, progress)
-        _save(directory, pretrained, end.metrics, facts)
+        _save(directory, pretrained, end, facts)
         write_results(directory, end.metrics, end.trace, rows, end.test)
     except (Interrupted, KeyboardInterrupt) as stopped:
         what = str(stopped) or "interrupted; what was done is saved"
@@ -170,7 +170,7 @@ def _audit(job: Job, sources: Sources) -> Audit:
     )
 
 
-def _save(directory: RunDirectory, pretrained: Pretrained, metrics: dict[str, Any], facts: dict[str, Any]) -> None:
+def _save(directory: RunDirectory, pretrained: Pretrained, end: Conclusion, facts: dict[str, Any]) -> None:
     save_classifier(
         directory.model,
         pretrained.classifier,
@@ -181,6 +181,7 @@ def _save(directory: RunDirectory, pretrained: Pretrained, metrics: dict[str, An
             "training": {name: facts[name] for name in ("data", "versions", "machine")} | {"seed": facts["settings"]["seed"]},
             "columns": facts["columns"],
             "seen_texts_sha256": sha256_of(directory.seen_texts),
+            "int8": end.int8,
         },
     )
-    write_model_card(directory, facts, metrics)
+    write_model_card(directory, facts, end.metrics)

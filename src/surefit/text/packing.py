@@ -16,6 +16,9 @@ from surefit.types import Encoding, Int32Array, Int64Array, PackedBatch
 # Rows whose attention is computed together. In training a step's rows are cut between groups only.
 ROWS_PER_GROUP = 4
 
+_MOST_ROWS_PER_GROUP = 16
+_GROUP_TOKENS = 1024
+
 
 def epoch_order(rows: int, seed: int, epoch: int) -> Int64Array:
     """A random order of the row positions, shape (rows,), decided by seed and epoch alone."""
@@ -54,17 +57,34 @@ class RowGroup:
 
 
 def row_groups(lengths: Int32Array | Int64Array) -> list[RowGroup]:
-    """Groups the rows of a batch, four by four in their order.
-
-    Widths are rounded up to multiples of eight, so that few shapes occur: the library for matrix
-    products generates code for each.
+    """Groups the rows of a batch for training, four by four in their order.
 
     Args:
         lengths: tokens of each row, shape (rows,).
     """
-    firsts = range(0, len(lengths), ROWS_PER_GROUP)
-    parts = [lengths[first : first + ROWS_PER_GROUP] for first in firsts]
-    return [RowGroup(first, len(part), -(-int(part.max()) // 8) * 8) for first, part in zip(firsts, parts, strict=True)]
+    return [_group(lengths, first, ROWS_PER_GROUP) for first in range(0, len(lengths), ROWS_PER_GROUP)]
+
+
+def large_row_groups(lengths: Int32Array | Int64Array) -> list[RowGroup]:
+    """Groups the rows of a batch for inference: the more of them together, the shorter they are.
+
+    Args:
+        lengths: tokens of each row, longest first, shape (rows,).
+    """
+    groups: list[RowGroup] = []
+    first = 0
+    while first < len(lengths):
+        most = max(1, min(_MOST_ROWS_PER_GROUP, _GROUP_TOKENS // int(lengths[first])))
+        # A power of two, so that few shapes occur.
+        groups.append(_group(lengths, first, 1 << (min(most, len(lengths) - first).bit_length() - 1)))
+        first += groups[-1].rows
+    return groups
+
+
+def _group(lengths: Int32Array | Int64Array, first: int, rows: int) -> RowGroup:
+    """A group; its width is a multiple of eight, since the library for matrix products generates code for each shape."""
+    own = lengths[first : first + rows]
+    return RowGroup(first, len(own), -(-int(own.max()) // 8) * 8)
 
 
 def cut_by_tokens(rows: Int64Array, lengths: Int64Array, max_tokens: int, together: int = 1) -> list[Int64Array]:

@@ -1,0 +1,116 @@
+"""Predictions in int8: the ranges of a model's activations, and whether its answers stay."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from surefit.decision import decide, probabilities
+from surefit.inference.engine import MAX_BATCH_TOKENS, predict_logits
+from surefit.model.classifier import SequenceClassifier
+from surefit.model.hardware import Hardware
+from surefit.model.int8_products import int8_speedup
+from surefit.model.int8_ranges import Int8Facts, Range, RangeFinder
+from surefit.text.packing import length_sorted_batches, lengths_of, pack
+from surefit.types import DecisionRule, Encoding, LabelSchema, PackedBatch
+
+_CALIBRATION_TOKENS = 8192
+_MOST_CHANGED = 0.01
+
+
+@dataclass(frozen=True)
+class Int8Check:
+    """How far answers in int8 are from those in float, on rows that the model did not learn from.
+
+    Attributes:
+        rows: how many rows were answered.
+        changed: how many of them were decided otherwise.
+        most_changed: upper end of the 95% interval of the share of rows that are (Clopper and Pearson 1934).
+        mean_move: by how much a row's probabilities moved, the largest of each row, on average.
+        largest_move: the same at most.
+    """
+
+    rows: int
+    changed: int
+    most_changed: float
+    mean_move: float
+    largest_move: float
+
+    @property
+    def safe(self) -> bool:
+        """Whether fewer than one decision in a hundred changes, with 95% confidence; accuracy falls by less."""
+        return self.most_changed < _MOST_CHANGED
+
+
+def prepare_int8(
+    classifier: SequenceClassifier,
+    training: Sequence[Encoding],
+    validation: Sequence[Encoding],
+    logits: NDArray[np.float32],
+) -> dict[str, Any] | None:
+    """What a model must know to predict in int8, and what doing so changes.
+
+    Args:
+        classifier: fine-tuned and prepared; it is not changed.
+        training: rows that it learned from.
+        validation: rows that it did not learn from.
+        logits: its answers to these, shape (rows, classes).
+
+    Returns:
+        for `surefit.json`: what `Int8Facts` holds and the figures of `Int8Check`; None where the model
+        or the processor cannot do it.
+    """
+    if not classifier.int8_activations or not int8_speedup(torch.get_num_threads(), torch.float32):
+        return None
+    twin = copy.deepcopy(classifier)
+    hardware = Hardware(torch.device("cpu"), "int8", torch.get_num_threads())
+    twin.prepare(hardware)
+    ranges = find_ranges(twin, training)
+    twin.prepare(hardware, int8=ranges)
+    check = compare(predict_logits(twin, validation), logits, classifier.schema)
+    return Int8Facts(ranges, check.safe).to_json() | {"check": asdict(check)}
+
+
+def find_ranges(classifier: SequenceClassifier, encodings: Sequence[Encoding]) -> dict[str, Range]:
+    """The ranges of the activations, from rows that hold some thousand tokens together.
+
+    Args:
+        classifier: prepared on the CPU; it is not changed.
+        encodings: rows such as it was trained on.
+    """
+    order = np.random.default_rng(0).permutation(len(encodings))
+    ends = np.cumsum(lengths_of(encodings)[order])
+    rows = [encodings[row] for row in order[: 1 + int(np.searchsorted(ends, _CALIBRATION_TOKENS))]]
+
+    def batches() -> Iterator[PackedBatch]:
+        return (pack(rows, own) for own in length_sorted_batches(lengths_of(rows), MAX_BATCH_TOKENS))
+
+    finder = RangeFinder()
+    classifier.observe(batches(), finder.see_reach)
+    classifier.observe(batches(), finder.see_values)
+    return finder.ranges()
+
+
+def compare(int8: NDArray[np.float32], plain: NDArray[np.float32], schema: LabelSchema) -> Int8Check:
+    """Compares answers to the same rows.
+
+    Args:
+        int8: logits, shape (rows, classes).
+        plain: logits of the same classifier in float.
+        schema: the classes.
+    """
+    from scipy.stats import binomtest
+
+    ours, others = (probabilities(logits, schema.problem_type) for logits in (int8, plain))
+    rule = DecisionRule()
+    differ = decide(ours, schema, rule) != decide(others, schema, rule)
+    changed = int(differ.reshape(len(differ), -1).any(axis=1).sum())
+    moves = np.abs(ours - others).max(axis=1)
+    interval = binomtest(changed, len(moves)).proportion_ci(0.95, method="exact")
+    return Int8Check(len(moves), changed, float(interval.high), float(moves.mean()), float(moves.max()))

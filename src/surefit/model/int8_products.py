@@ -1,0 +1,174 @@
+"""The products of one layer in inference with weights and activations of eight bits."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from surefit.model.activations import Activation
+from surefit.model.fast_memory import Workspace
+from surefit.model.fast_products import Linear, Products, apply
+from surefit.model.inference_products import FloatProducts, LayerProducts
+from surefit.model.int8_ranges import PLACES, Observe, Range, Ranges, activation_name
+
+# Names in oneDNN of the activations that it computes within a product.
+_FUSED = {"gelu": ("gelu", "none"), "gelu_new": ("gelu", "tanh"), "gelu_pytorch_tanh": ("gelu", "tanh"), "relu": ("relu", "")}
+_MOST_WEIGHT = 127
+_EXPECTED_ROWS = 2048
+
+
+def can_be_int8(hidden_act: str) -> bool:
+    """Whether an encoder with this activation can be computed in int8."""
+    return hidden_act in _FUSED
+
+
+class Int8Products(LayerProducts):
+    """Products of activations in 256 levels and weights in 255, one scale for each output; sums are exact.
+
+    Queries, keys, values and the products between them are bfloat16; activations between are float32.
+
+    Args:
+        layer: its number.
+        weights: of the layer, float32.
+        hidden_act: the activation of the feed-forward part.
+        ranges: of the layer's activations.
+        workspace: memory.
+    """
+
+    dtype = torch.bfloat16
+
+    def __init__(self, layer: int, weights: Products, hidden_act: str, ranges: Ranges, workspace: Workspace) -> None:
+        hidden = weights.qkv.weight.shape[1]
+        own = {place: ranges[activation_name(layer, place)] for place in PLACES}
+        self._ranges = own
+        self._zeros = {place: torch.tensor(float(chosen.zero_point - 128)) for place, chosen in own.items()}
+        self._workspace = workspace
+        self._query_key_value = _Int8Linear(weights.qkv, own["hidden"])
+        self._query = _Int8Linear(weights.qkv.part(0, hidden), own["hidden"])
+        self._key_value = _Int8Linear(weights.qkv.part(hidden), own["hidden"])
+        self._attention = _Int8Linear(weights.attention, own["context"])
+        self._widening = _Int8Linear(weights.widening, own["middle"], _FUSED[hidden_act])
+        self._narrowing = _Int8Linear(weights.narrowing, own["active"])
+
+    def read(self, place: str, values: Tensor) -> Tensor:
+        """Levels, uint8: rounded to the nearest, those beyond the range to its end."""
+        chosen = self._ranges[place]
+        levels = self._workspace.take("unrounded levels", tuple(values.shape), torch.float32)
+        if values.dtype != torch.float32:
+            values = levels.copy_(values)
+        # By way of int8, since conversions to uint8 are slow; flipping the first bit adds 128.
+        torch.add(self._zeros[place], values, alpha=1 / chosen.scale, out=levels).round_().clamp_(-128, 127)
+        rounded = self._workspace.take(f"levels of {place}", tuple(values.shape), torch.int8)
+        return rounded.copy_(levels).view(torch.uint8).bitwise_xor_(128)
+
+    def query_key_value(self, hidden: Tensor) -> Tensor:
+        return self._query_key_value.apply(hidden, torch.bfloat16)
+
+    def query(self, hidden: Tensor) -> Tensor:
+        return self._query.apply(hidden, torch.bfloat16)
+
+    def key_value(self, hidden: Tensor) -> Tensor:
+        return self._key_value.apply(hidden, torch.bfloat16)
+
+    def add_attention(self, context: Tensor, residual: Tensor) -> Tensor:
+        return self._attention.add(context, residual)
+
+    def add_feed_forward(self, middle: Tensor, residual: Tensor) -> Tensor:
+        return self._narrowing.add(self._widening.apply(middle, torch.uint8, self._ranges["active"]), residual)
+
+
+class _Int8Linear:
+    """A weight and bias, ready for products with levels of one range.
+
+    Source of the arithmetic: Jacob et al. 2018, "Quantization and Training of Neural Networks for
+    Efficient Integer-Arithmetic-Only Inference", sections 2.1 and 2.2; weights symmetric, one scale an
+    output.
+    """
+
+    def __init__(self, linear: Linear, of_input: Range, fused: tuple[str, str] = ("none", "")) -> None:
+        weight = linear.weight.detach().float()
+        self._scales = (weight.abs().amax(1) / _MOST_WEIGHT).clamp_min(torch.finfo(torch.float32).tiny)
+        levels = (weight / self._scales[:, None]).round().clamp(-_MOST_WEIGHT, _MOST_WEIGHT).to(torch.int8)
+        self._weight = torch.ops.onednn.qlinear_prepack(levels, [_EXPECTED_ROWS, weight.shape[1]])
+        self._zero_points = torch.zeros(len(weight), dtype=torch.int64)
+        self._bias = linear.bias.detach().float().clone()
+        self._input = of_input
+        self._fused = fused
+
+    def apply(self, levels: Tensor, dtype: torch.dtype, into: Range | None = None) -> Tensor:
+        """The outputs, in `dtype`; as levels of a range where that is given."""
+        scale, zero_point = (1.0, 0) if into is None else (into.scale, into.zero_point)
+        post_op, algorithm = self._fused
+        output: Tensor = torch.ops.onednn.qlinear_pointwise(
+            *self._operands(levels), self._bias, scale, zero_point, dtype, post_op, [], algorithm
+        )
+        return output
+
+    def add(self, levels: Tensor, residual: Tensor) -> Tensor:
+        """The outputs plus the residual, float32, in its place."""
+        output: Tensor = torch.ops.onednn.qlinear_pointwise.binary(
+            *self._operands(levels), residual, self._bias, 1.0, 0, torch.float32, 1.0, 0, "sum", 1.0, "none", [], ""
+        )
+        return output
+
+    def _operands(self, levels: Tensor) -> tuple[Any, ...]:
+        return levels, self._input.scale, self._input.zero_point, self._weight, self._scales, self._zero_points
+
+
+class ObservedProducts(FloatProducts):
+    """Products in float that show their activations, to find the ranges of `Int8Products`.
+
+    Args:
+        layer: its number.
+        weights, activation, workspace: as for `FloatProducts`.
+        observe: told of each activation.
+    """
+
+    def __init__(self, layer: int, weights: Products, activation: Activation, workspace: Workspace, observe: Observe) -> None:
+        super().__init__(weights, activation, workspace)
+        self._layer = layer
+        self._observe = observe
+
+    def read(self, place: str, values: Tensor) -> Tensor:
+        self._observe(activation_name(self._layer, place), values)
+        return super().read(place, values)
+
+
+@cache
+def int8_speedup(threads: int, dtype: torch.dtype) -> float:
+    """How many times faster an int8 product is than one in `dtype`, measured in about 50 ms; 0 where it is wrong.
+
+    Processors without instructions for such products may saturate within a sum.
+
+    Args:
+        threads: number of threads in force; part of the key under which the result is remembered.
+        dtype: float32 or bfloat16.
+    """
+    if not hasattr(torch.ops.onednn, "qlinear_pointwise"):  # a torch without oneDNN
+        return 0.0
+    rows, width, outputs = 512, 384, 1536
+    linear = Linear(torch.ones(outputs, width), torch.zeros(outputs))
+    int8 = _Int8Linear(linear, Range(1.0, 0))
+    levels = torch.full((rows, width), 255, dtype=torch.uint8)
+    if not bool((int8.apply(levels, torch.float32) - 255 * width).abs().max() < 1):
+        return 0.0
+    plain = Linear(linear.weight.to(dtype), linear.bias.to(dtype))
+    values, into = torch.ones(rows, width, dtype=dtype), torch.empty(rows, outputs, dtype=dtype)
+    products: list[Callable[[], Tensor]] = [
+        lambda: int8.apply(levels, torch.bfloat16),
+        lambda: apply(plain, values, into),
+    ]
+    fastest = []
+    for product in products:
+        times = []
+        for _ in range(7):
+            start = time.perf_counter()
+            product()
+            times.append(time.perf_counter() - start)
+        fastest.append(min(times[2:]))
+    return fastest[1] / fastest[0]
