@@ -57,9 +57,9 @@ class Embeddings(nn.Module):
 
     def __init__(self, config: BertConfig) -> None:
         super().__init__()
-        self.word_embeddings = nn.Embedding(config.vocab_size, config.hidden_size, padding_idx=config.pad_token_id)
-        self.position_embeddings = nn.Embedding(config.max_position_embeddings, config.hidden_size)
-        self.token_type_embeddings = nn.Embedding(config.type_vocab_size, config.hidden_size)
+        self.word_embeddings = _embedding(config.vocab_size, config.hidden_size, config.pad_token_id)
+        self.position_embeddings = _embedding(config.max_position_embeddings, config.hidden_size)
+        self.token_type_embeddings = _embedding(config.type_vocab_size, config.hidden_size)
         self.LayerNorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
         self._dropout_p = config.hidden_dropout_prob
 
@@ -73,6 +73,13 @@ class Embeddings(nn.Module):
             types = self.token_type_embeddings(torch.from_numpy(batch.token_type_ids).to(device))
         normalized: Tensor = self.LayerNorm(words + types + positions)
         return dropped_tokens(normalized, dropout, EMBEDDINGS_SITE, self._dropout_p)
+
+
+def _embedding(rows: int, width: int, padding_idx: int | None = None) -> nn.Embedding:
+    """An embedding of random vectors; torch's own way to draw them loads its compiler where weights have no memory yet."""
+    vectors = torch.randn(rows, width)
+    embedding: nn.Embedding = nn.Embedding.from_pretrained(vectors, freeze=False, padding_idx=padding_idx)  # type: ignore[no-untyped-call]
+    return embedding
 
 
 class Layers(nn.Module):
