@@ -49,6 +49,9 @@ class PooledDifference:
     high: float
     answers: int
 
+    def __str__(self) -> str:
+        return f"{self.points:+.2f} [{self.low:+.2f}, {self.high:+.2f}]"
+
 
 def pool(outcomes: Sequence[PairedOutcome], resamples: int = 10_000, seed: int = 0) -> PooledDifference:
     """Pools runs with different seeds, with a 95% interval by the paired bootstrap over rows.
@@ -63,15 +66,38 @@ def pool(outcomes: Sequence[PairedOutcome], resamples: int = 10_000, seed: int =
         resamples: how often the rows are drawn.
         seed: of the drawing.
     """
+    return mean_over_corpora([outcomes], resamples, seed)
+
+
+def mean_over_corpora(corpora: Sequence[Sequence[PairedOutcome]], resamples: int = 10_000, seed: int = 0) -> PooledDifference:
+    """The mean of the corpora's pooled differences, each corpus counting the same whatever its size.
+
+    The 95% interval is that of `pool`: rows are drawn within each corpus, with all their answers, and
+    the mean is taken of each drawing. It speaks of other rows of these corpora, not of other corpora.
+
+    Args:
+        corpora: the outcomes of each corpus, one a run; at least one corpus with at least one run.
+        resamples: how often the rows are drawn.
+        seed: of the drawing.
+    """
+    generator = np.random.default_rng(seed)
+    points, drawn = zip(*(_differences(outcomes, resamples, generator) for outcomes in corpora), strict=True)
+    low, high = np.percentile(np.mean(drawn, axis=0), (2.5, 97.5))
+    answers = sum(len(outcome.ids) for outcomes in corpora for outcome in outcomes)
+    return PooledDifference(float(np.mean(points)), float(low), float(high), answers)
+
+
+def _differences(
+    outcomes: Sequence[PairedOutcome], resamples: int, generator: np.random.Generator
+) -> tuple[float, NDArray[np.float64]]:
+    """One corpus' difference in points: of all its rows, and of rows drawn again and again, shape (resamples,)."""
     ids = np.concatenate([outcome.ids for outcome in outcomes])
     gains = np.concatenate([outcome.first.astype(np.int64) - outcome.second.astype(np.int64) for outcome in outcomes])
     rows, row_of_answer = np.unique(ids, return_inverse=True)
     gain = np.bincount(row_of_answer, weights=gains)
     answers = np.bincount(row_of_answer)
-    generator = np.random.default_rng(seed)
     differences = np.empty(resamples)
     for resample in range(resamples):
         drawn = generator.integers(0, len(rows), len(rows))
         differences[resample] = gain[drawn].sum() / answers[drawn].sum()
-    low, high = np.percentile(100 * differences, (2.5, 97.5))
-    return PooledDifference(100 * float(gain.sum() / answers.sum()), float(low), float(high), len(ids))
+    return 100 * float(gain.sum() / answers.sum()), 100 * differences

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,32 +23,8 @@ from transformers import (
 )
 from transformers.utils import logging
 
+from benchmarks.cells import Recipe
 from benchmarks.corpora import Corpus
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """The settings that both sides share.
-
-    Attributes:
-        epochs: passes over the training rows; the best by validation macro F1 is kept.
-        learning_rate: its peak, from which it falls to 0 in a straight line.
-        batch_size: rows a step.
-        warmup_share: share of the steps in which the learning rate rises.
-        weight_decay: of AdamW.
-        max_length: most tokens a row.
-        precision: "fp32" or "bf16" (inside products, weights stay fp32).
-        seed: of the new head, the order of the rows and dropout.
-    """
-
-    epochs: int
-    learning_rate: float
-    batch_size: int
-    warmup_share: float
-    weight_decay: float
-    max_length: int
-    precision: str
-    seed: int
 
 
 def fine_tune_and_predict(splits: Mapping[str, Corpus], model: Path, recipe: Recipe, folder: Path) -> list[str]:

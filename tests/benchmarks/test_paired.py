@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from benchmarks.paired import PairedOutcome, pool
+from benchmarks.paired import PairedOutcome, mean_over_corpora, pool
 
 
 def outcome(first, second, ids=None):
@@ -52,6 +52,31 @@ def test_the_interval_covers_the_truth_as_often_as_it_says():
         pooled = pool([random_outcome(seed, n=400)], resamples=400, seed=seed)
         covered += pooled.low <= 3.0 <= pooled.high
     assert 180 <= covered <= 199
+
+
+def test_each_corpus_counts_the_same_in_the_mean_whatever_its_size():
+    small = [outcome([1, 1, 0, 0], [1, 0, 0, 0])]  # +25 points
+    large = [outcome([1, 0] * 50, [1, 1] * 50), outcome([1, 0] * 50, [1, 0] * 50)]  # -25 points over both runs
+    equal = [outcome([1], [1])]
+    mean = mean_over_corpora([small, large, equal, equal])
+    assert mean.points == pytest.approx((25 - 25 + 0 + 0) / 4)
+    assert mean.answers == 4 + 200 + 1 + 1
+    assert mean_over_corpora([small, small, large]).points == pytest.approx(25 / 3)
+
+
+def test_the_interval_of_the_mean_is_that_of_rows_drawn_within_each_corpus():
+    # Of k = 0 to 2 draws the gaining row of two comes k times: 0, 50 and 100 points with odds 1 : 2 : 1. In the
+    # mean with a corpus that has no doubt these are 0, 25 and 50.
+    gaining, sure = [outcome([1, 0], [0, 0])], [outcome([1, 1, 1], [1, 1, 1])]
+    mean = mean_over_corpora([gaining, sure])
+    assert (mean.points, mean.low, mean.high) == (25.0, 0.0, 50.0)
+
+
+def test_independent_corpora_narrow_the_interval_of_the_mean():
+    corpora = [[random_outcome(seed)] for seed in range(4)]
+    widths = [pooled.high - pooled.low for pooled in map(pool, corpora)]
+    mean = mean_over_corpora(corpora)
+    assert mean.high - mean.low == pytest.approx(np.sqrt(np.sum(np.square(widths))) / 4, rel=0.05)
 
 
 def test_answers_to_different_rows_cannot_be_paired():

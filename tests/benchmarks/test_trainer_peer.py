@@ -3,8 +3,9 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from benchmarks.cells import Recipe
 from benchmarks.corpora import Corpus
-from benchmarks.trainer_peer import Recipe, fine_tune_and_predict
+from benchmarks.trainer_peer import fine_tune_and_predict
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import BertConfig, BertForMaskedLM, PreTrainedTokenizerFast
 

@@ -78,6 +78,8 @@ class Embeddings(nn.Module):
 def _embedding(rows: int, width: int, padding_idx: int | None = None) -> nn.Embedding:
     """An embedding of random vectors; torch's own way to draw them loads its compiler where weights have no memory yet."""
     vectors = torch.randn(rows, width)
+    if padding_idx is not None:
+        vectors[padding_idx] = 0
     embedding: nn.Embedding = nn.Embedding.from_pretrained(vectors, freeze=False, padding_idx=padding_idx)  # type: ignore[no-untyped-call]
     return embedding
 
