@@ -11,6 +11,7 @@ from file_builders import jsonl, lines, ods, parquet, workbook
 from surefit_command import assert_refused, run_here, run_program
 
 from learnable_rows import LEARNING, learnable_rows, write_table
+from processor import needs_int8
 from surefit.data.passes import WINDOW_RECORDS
 from surefit.runs.train import train
 
@@ -283,3 +284,14 @@ def test_a_batch_of_rows_is_judged_as_each_row_alone(run):
     for text, row in zip(texts, together, strict=True):
         alone = run_here("predict", run, text, *exact).json()["predictions"][0]
         assert alone["probability"] == pytest.approx(row["probability"], abs=1e-5)
+
+
+@needs_int8
+def test_int8_is_taken_where_it_is_asked_for(run):
+    answers = {}
+    for precision in ("fp32", "int8"):
+        answers[precision] = run_here("predict", run, *TEXTS[:2], "--json", "--precision", precision).json()["predictions"]
+    for exact, rough in zip(answers["fp32"], answers["int8"], strict=True):
+        assert rough["label"] == exact["label"]
+        assert rough["probability"] == pytest.approx(exact["probability"], abs=0.1)
+        assert rough["probability"] != exact["probability"]

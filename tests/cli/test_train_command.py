@@ -115,6 +115,13 @@ class TestFlags:
         metrics = train(learnable_csv, tmp_path / "run", tiny_bert, *files, *SHORT, "--json", "--quiet").json()["metrics"]
         assert (metrics["validation"]["n"], metrics["test"]["n"]) == (10, 20)
 
+    def test_int8_is_for_predictions(self, learnable_csv, tiny_bert, tmp_path):
+        outcome = train(learnable_csv, tmp_path / "run", tiny_bert, "--epochs", "1", "--precision", "int8")
+        assert_refused(
+            outcome, "--precision int8 needs a trained model that was saved with ranges for it; take auto, bf16 or fp32"
+        )
+        assert not (tmp_path / "run").exists()
+
     def test_an_earlier_run_can_be_trained_on(self, learnable_csv, trained_run, tmp_path):
         outcome = train(learnable_csv, tmp_path / "run", trained_run.directory, *SHORT, "--json", "--quiet")
         assert outcome.json()["trace"]["training"]["epochs"][0]["training_loss"] < 0.5  # from new weights: 0.7

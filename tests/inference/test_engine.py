@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 
 from learnable_rows import learnable_rows
 from surefit.config import ModelSettings
-from surefit.inference.engine import BatchBudget, predict_logits
+from surefit.inference.engine import BatchBudget, InferenceEngine, TextWindow, predict_logits
 from surefit.model.dropout import StepDropout
 from surefit.model.hardware import Hardware
 from surefit.model.pretrained import load_pretrained
@@ -118,3 +119,58 @@ def test_several_threads_may_predict_with_one_model(tiny_bert, hardware):
     with ThreadPoolExecutor(4) as threads:
         found = list(threads.map(lambda share: predict_logits(classifier, share), shares * 10))
     assert all((logits == expected[number % 4]).all() for number, logits in enumerate(found))
+
+
+def computed_at_once(budget, lengths):
+    return [batch.tolist() for batch in budget.batches(np.array(lengths))]
+
+
+def test_few_rows_are_not_measured_with():
+    budget = BatchBudget()
+    for _ in range(3):
+        assert sorted(row for batch in computed_at_once(budget, [50] * 100) for row in batch) == list(range(100))
+    assert not budget.measured
+
+
+def test_the_token_budget_is_measured_once_on_rows_that_are_computed_anyway():
+    budget = BatchBudget()
+    lengths = np.random.default_rng(0).integers(4, 100, 1500)
+    usual = budget.tokens
+    first = computed_at_once(budget, lengths)
+    assert (budget.measured, budget.tokens) == (False, usual)
+    second = computed_at_once(budget, lengths)
+    assert budget.measured
+    assert budget.tokens in BatchBudget.CANDIDATES
+    chosen = budget.tokens
+    third = computed_at_once(budget, lengths)
+    assert budget.tokens == chosen
+    for batches in (first, second, third):
+        assert sorted(row for batch in batches for row in batch) == list(range(1500))
+    sizes = {max(int(lengths[batch].max()) * len(batch) for batch in batches) for batches in (second, third)}
+    assert max(sizes) <= max(BatchBudget.CANDIDATES)
+
+
+def test_the_slow_budget_is_not_taken():
+    budget = BatchBudget()
+    lengths = np.full(1500, 50)
+    computed_at_once(budget, lengths)
+    narrow = min(BatchBudget.CANDIDATES) // 50
+    for batch in budget.batches(lengths):
+        time.sleep(0.05 if len(batch) <= narrow else 0.001)
+    assert budget.tokens > min(BatchBudget.CANDIDATES)
+
+
+def test_windows_come_in_order_with_the_rows_that_could_not_be_used(tiny_bert):
+    classifier, _ = prepared(tiny_bert, FP32)
+    tokenizer = load_pretrained(str(tiny_bert), LabelSchema(SINGLE_LABEL, ("a", "b", "c")), ModelSettings(), seed=0).tokenizer
+    texts = [text for text, _ in learnable_rows(40)]
+    engine = InferenceEngine(classifier, tokenizer)
+    counter = Counter()
+    windows = [TextWindow(["", "empty text"] * 5, texts[start : start + 5], None) for start in range(0, 40, 5)]
+    windows.insert(3, TextWindow(["empty text"], [], None))
+    found = list(engine.run(windows, lambda window: window, counter))
+    assert [window for window, _ in found] == windows
+    assert [answers.reasons for _, answers in found] == [window.reasons for window in windows]
+    together = predict_logits(classifier, tokenizer.encode(texts))
+    np.testing.assert_allclose(np.concatenate([answers.logits for _, answers in found]), together, atol=1e-5)
+    assert sum(counter.counts) == 40

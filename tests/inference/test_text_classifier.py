@@ -15,12 +15,14 @@ import pyarrow as pa
 import pytest
 
 from learnable_rows import LEARNING, learnable_rows, read_table
+from processor import needs_int8
 from surefit.config import ReadSettings
 from surefit.data.read import read
 from surefit.data.reasons import EMPTY_TEXT, EMPTY_TEXT_PAIR
 from surefit.errors import DataError, ModelError, UsageError
 from surefit.inference.classifier import load
 from surefit.inference.given import NOT_A_TEXT
+from surefit.model.pretrained import load_classifier, save_classifier
 from surefit.runs.train import train
 from surefit.types import Prediction
 
@@ -375,8 +377,33 @@ def test_loading_what_is_no_model_is_a_sentence(tmp_path):
         load(tmp_path / "missing")
     with pytest.raises(UsageError, match="give the path of a run or of its model, not NoneType"):
         load(None)
-    with pytest.raises(UsageError, match="--precision is auto, fp32, bf16 or int8"):
+    with pytest.raises(UsageError, match="--precision is auto, fp32, bf16 or int8, got 'int4'"):
         load(tmp_path, precision="int4")
+
+
+@needs_int8
+def test_int8_says_about_the_same(trained_run, model):
+    in_int8 = load(trained_run.directory, precision="int8", threads=1)
+    assert in_int8.hardware.precision == "int8"
+    rows = [text for text, _ in learnable_rows(100, seed=9)]
+    found, exact = in_int8.predict_proba(rows), model.predict_proba(rows)
+    assert 0 < np.abs(found - exact).max() < 0.1
+    assert [said.label for said in in_int8.predict(["a great happy film", "the worst awful story"])] == ["good", "bad"]
+    assert [said.reason for said in in_int8.predict(["good", None])] == ["", EMPTY_TEXT]
+    trace = in_int8.trace("a great happy film")
+    assert (trace.label, trace.score) == ("good", in_int8.predict("a great happy film").score)
+
+
+def test_int8_is_not_chosen_by_itself_where_few_rows_were_checked(trained_run):
+    assert load(trained_run.directory, threads=1).hardware.precision in ("fp32", "bf16")
+
+
+def test_int8_of_a_model_without_ranges_is_a_sentence(trained_run, tmp_path):
+    saved = load_classifier(trained_run.directory)
+    save_classifier(tmp_path / "model", saved.classifier, saved.tokenizer, saved.rule, base_model="x")
+    with pytest.raises(UsageError, match="--precision int8 needs a trained model that was saved with ranges for it"):
+        load(tmp_path, precision="int8")
+    assert load(tmp_path, precision="fp32").predict("a great happy film").label
 
 
 def test_the_run_and_its_model_directory_are_the_same_classifier(trained_run, model):
@@ -390,9 +417,10 @@ def test_a_prediction_cannot_be_changed(model):
         model.predict("good").score = 1.0
 
 
+@pytest.mark.parametrize("precision", ["fp32", "bf16", pytest.param("int8", marks=needs_int8)])
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda loaded: pickle.loads(pickle.dumps(loaded))], ids=["copy", "pickle"])
-def test_a_copy_judges_alike_and_is_no_larger(trained_run, copied):
-    loaded = load(trained_run.directory, precision="fp32")
+def test_a_copy_judges_alike_and_is_no_larger(trained_run, copied, precision):
+    loaded = load(trained_run.directory, precision=precision)
     texts = ["a good story", "a bad story"]
     assert np.array_equal(copied(loaded).predict_proba(texts), loaded.predict_proba(texts))
     size = (trained_run.directory / "model" / "model.safetensors").stat().st_size

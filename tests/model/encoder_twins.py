@@ -10,11 +10,17 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from surefit.model.activations import ACTIVATIONS
 from surefit.model.configuration import BertConfig
 from surefit.model.dropout import StepDropout
 from surefit.model.encoder import BertEncoder
 from surefit.model.fast_encoder import FastEncoder
-from surefit.model.fast_products import flat_order
+from surefit.model.fast_memory import Workspace
+from surefit.model.fast_products import flat_order, layer_products
+from surefit.model.inference_encoder import InferenceEncoder
+from surefit.model.inference_products import FloatProducts, LayerProducts
+from surefit.model.int8_products import Int8Products, ObservedProducts
+from surefit.model.int8_ranges import Range, RangeFinder, Ranges
 from surefit.model.parameters import FlatParameters
 from surefit.types import Encoding, PackedBatch
 
@@ -126,6 +132,61 @@ class Twins:
         pooled, expected = self.run_fast(batch, dropout), self.run_plain(batch, dropout)
         torch.testing.assert_close(pooled.double(), expected, atol=1e-5, rtol=0)
         assert_same_gradients(gradients_of(self.encoder), gradients_of(self.plain))
+
+
+class InferenceTwins(Twins):
+    """The forward pass alone of an encoder, and the plain one of its copy in float64.
+
+    Args:
+        dtype: of the forward pass.
+        changes: to the sizes.
+
+    Attributes:
+        workspace: its memory.
+        inference: the forward pass.
+    """
+
+    def __init__(self, dtype: torch.dtype = torch.float32, **changes: Any) -> None:
+        super().__init__(dtype, **changes)
+        activation = ACTIVATIONS[self.config.hidden_act]
+        self.workspace = Workspace()
+        self.inference = self._inference([FloatProducts(own, activation, self.workspace) for own in self.fast.weights])
+
+    def change(self, name: str, factor: float) -> None:
+        """Multiplies all weights whose names contain `name`, of both."""
+        for encoder in (self.encoder, self.plain):
+            for own, parameter in encoder.named_parameters():
+                parameter.data.mul_(factor if name in own else 1)
+        self.fast.refresh()
+
+    def find_ranges(self, batch: PackedBatch) -> dict[str, Range]:
+        """The ranges of the activations in a batch."""
+        finder, activation = RangeFinder(), ACTIVATIONS[self.config.hidden_act]
+        for see in (finder.see_reach, finder.see_values):
+            layers = enumerate(layer_products(self.flat.values, self.flat, self.config, ""))
+            products = [ObservedProducts(layer, own, activation, self.workspace, see) for layer, own in layers]
+            self._inference(products).first_tokens(batch)
+        return finder.ranges()
+
+    def in_int8(self, ranges: Ranges) -> InferenceEncoder:
+        """The forward pass in int8."""
+        layers = enumerate(layer_products(self.flat.values, self.flat, self.config, ""))
+        return self._inference(
+            [Int8Products(layer, own, self.config.hidden_act, ranges, self.workspace) for layer, own in layers]
+        )
+
+    def expected(self, batch: PackedBatch) -> Tensor:
+        """What the plain twin makes of first tokens, float64."""
+        with torch.no_grad():
+            return self.plain.first_tokens(batch)
+
+    def _inference(self, products: Sequence[LayerProducts]) -> InferenceEncoder:
+        return InferenceEncoder(self.encoder, self.config.num_attention_heads, products, self.workspace)
+
+
+def rows_alone(encoder: InferenceEncoder, batch: PackedBatch) -> Tensor:
+    """What an encoder makes of each row by itself."""
+    return torch.cat([encoder.first_tokens(rows_of(batch, row, row + 1)) for row in range(len(batch))])
 
 
 def assert_same_gradients(gradients: dict[str, Tensor], expected: dict[str, Tensor], within: float = 1e-5) -> None:

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 from encoder_twins import ragged_batch
 
 from surefit.model.fast_layout import FastLayout
-from surefit.text.packing import row_groups
+from surefit.text.packing import large_row_groups, row_groups
 
 HEADS, HEAD_DIM = 3, 4
 LENGTHS = [[1], [32], [9], [7, 7, 7, 7, 7], [16, 16], [3, 40, 1, 17, 60, 2], [9, 8, 7, 3, 2, 1, 1, 1, 1]]
@@ -128,3 +130,24 @@ def test_scores_of_padding_are_masked_for_each_query(lengths: list[int], dtype: 
 def test_rows_that_fill_their_groups_need_no_mask():
     assert layout_of([16, 16, 16, 16, 8, 8]).score_mask is None
     assert layout_of([16, 16, 16, 16, 8, 7]).score_mask is not None
+
+
+@each_batch
+@pytest.mark.parametrize("groups_of", [row_groups, large_row_groups])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_keys_of_tokens_are_told_from_those_of_padding(lengths: list[int], groups_of: Any, dtype: torch.dtype):
+    layout = FastLayout(ragged_batch(lengths), groups_of(np.array(lengths)), HEADS, dtype)
+    assert len(layout.key_masks) == len(layout.groups)
+    for group, mask in zip(layout.groups, layout.key_masks, strict=True):
+        assert (mask.dtype, mask.shape) == (dtype, (group.rows * HEADS, group.width, 1))
+        for heads, length in zip(mask.split(HEADS), lengths[group.first : group.first + group.rows], strict=True):
+            assert heads[:, :length].eq(1).all()
+            assert heads[:, length:].eq(0).all()
+
+
+@each_batch
+def test_layouts_of_large_groups_move_each_head_vector_to_a_place_of_its_own(lengths: list[int]):
+    layout = FastLayout(ragged_batch(lengths), large_row_groups(np.array(lengths)), HEADS, torch.float32)
+    for moves in layout.moves.values():
+        assert len(moves.by_token.unique()) == len(moves.by_token)
+        assert torch.equal(moves.by_group[moves.by_token], torch.arange(len(moves.by_token)))

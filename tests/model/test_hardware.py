@@ -5,10 +5,15 @@ from __future__ import annotations
 import pytest
 import torch
 
+from processor import needs_int8
 from surefit.config import MachineSettings
 from surefit.errors import UsageError
 from surefit.model import hardware as hardware_module
 from surefit.model.hardware import Hardware, bf16_speedup, choose_hardware
+from surefit.model.int8_products import int8_speedup
+from surefit.model.int8_ranges import Int8Facts, Range
+
+SAFE, UNSAFE = (Int8Facts({"0 hidden": Range(0.1, 128)}, safe=safe) for safe in (True, False))
 
 
 @pytest.fixture(autouse=True)
@@ -39,6 +44,32 @@ def test_automatic_precision_follows_the_measured_speed():
     assert bf16_speedup("cpu", 1) > 0
 
 
+@needs_int8
+@pytest.mark.parametrize("facts", [SAFE, UNSAFE], ids=["safe", "unsafe"])
+def test_int8_is_taken_where_it_is_asked_for(facts):
+    hardware = choose_hardware(MachineSettings(device="cpu", threads=1, precision="int8"), facts)
+    assert hardware == Hardware(torch.device("cpu"), "int8", 1)
+
+
+def test_int8_without_a_model_that_knows_its_ranges_is_a_sentence():
+    with pytest.raises(UsageError, match="--precision int8 needs a trained model that was saved with ranges for it; take"):
+        choose_hardware(MachineSettings(device="cpu", threads=1, precision="int8"))
+
+
+def test_automatic_precision_is_int8_where_it_is_safe_and_measured_to_be_faster():
+    without = choose_hardware(MachineSettings(device="cpu", threads=1))
+    faster = int8_speedup(1, without.dtype) >= 1.3
+    assert choose_hardware(MachineSettings(device="cpu", threads=1), SAFE).precision == (
+        "int8" if faster else without.precision
+    )
+    assert choose_hardware(MachineSettings(device="cpu", threads=1), UNSAFE) == without
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_another_precision_that_is_asked_for_is_not_exchanged_for_int8(precision):
+    assert choose_hardware(MachineSettings(device="cpu", threads=1, precision=precision), SAFE).precision == precision
+
+
 def test_automatic_device_exists():
     assert torch.zeros(1, device=choose_hardware(MachineSettings(precision="fp32")).device).sum() == 0
 
@@ -51,7 +82,7 @@ def test_a_device_that_is_not_there_is_a_sentence(device):
         choose_hardware(MachineSettings(device=device))
 
 
-@pytest.mark.parametrize(("precision", "dtype"), [("fp32", torch.float32), ("bf16", torch.bfloat16)])
+@pytest.mark.parametrize(("precision", "dtype"), [("fp32", torch.float32), ("bf16", torch.bfloat16), ("int8", torch.float32)])
 def test_products_run_in_the_precision(precision, dtype):
     with Hardware(torch.device("cpu"), precision, 1).autocast():
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == dtype

@@ -20,6 +20,7 @@ from surefit.artifacts import sha256_of
 from surefit.config import ModelSettings
 from surefit.errors import ModelError
 from surefit.model.hardware import Hardware
+from surefit.model.int8_ranges import Int8Facts, Range
 from surefit.model.pretrained import Pretrained, load_classifier, load_pretrained, save_classifier
 from surefit.model.saved import SavedClassifier, content_hash
 from surefit.types import MULTI_LABEL, SINGLE_LABEL, DecisionRule, LabelSchema, PackedBatch
@@ -328,6 +329,84 @@ def test_values_of_the_wrong_kind_are_blamed_on_the_file(saved_run: Path, tmp_pa
     with pytest.raises(ModelError, match=r"surefit\.json .*damaged") as refusal:
         load_classifier(tmp_path)
     assert "\n" not in str(refusal.value)
+
+
+ACTIVATIONS = [f"{layer} {place}" for layer in (0, 1) for place in ("hidden", "context", "middle", "active")]
+INT8 = Int8Facts({name: Range(0.01 * number, 100 + number) for number, name in enumerate(ACTIVATIONS, 1)}, safe=True)
+
+
+def int8_entry(**ranges: Any) -> dict[str, Any]:
+    """The entry int8 with other ranges; one that is Ellipsis is left out."""
+    changed = INT8.to_json()["ranges"] | ranges
+    return INT8.to_json() | {"ranges": {name: own for name, own in changed.items() if own is not ...}}
+
+
+def test_what_a_model_knows_of_int8_is_loaded_again(tiny_bert: Path, tmp_path: Path):
+    loaded = trained(tiny_bert, TWO)
+    for name, facts in (("with", {"int8": INT8.to_json() | {"check": {"rows": 7}}}), ("none", {"int8": None}), ("without", {})):
+        save_classifier(tmp_path / name, loaded.classifier, loaded.tokenizer, DecisionRule(), base_model="tiny", facts=facts)
+    assert load_classifier(tmp_path / "with").int8 == INT8
+    assert load_classifier(tmp_path / "with").facts["int8"]["check"] == {"rows": 7}
+    assert load_classifier(tmp_path / "none").int8 is None
+    assert load_classifier(tmp_path / "without").int8 is None
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        *([], {}, "safe", 7, True, False, 0.5),
+        {"safe": True},
+        {"safe": True, "ranges": None},
+        {"safe": True, "ranges": []},
+        {"safe": True, "ranges": {}},
+        {"safe": True, "ranges": "0 hidden"},
+        {"ranges": INT8.to_json()["ranges"]},
+        *(int8_entry() | {"safe": safe} for safe in (None, 1, "true", [])),
+        *(
+            int8_entry(**{"0 hidden": own})
+            for own in (None, 1.0, "ab", [], [1.0], [1.0, 2, 3], {"scale": 1.0, "zero_point": 2}, [[1.0], 2])
+        ),
+        *(
+            int8_entry(**{"0 hidden": [scale, 7]})
+            for scale in (True, "1", None, 0.0, -1.0, float("nan"), float("inf"), 1e300, 10**400)
+        ),
+        *(int8_entry(**{"0 hidden": [1e-320, 7]}),),
+        *(int8_entry(**{"0 hidden": [1.0, zero]}) for zero in (True, "7", None, -1, 256, 7.5, 7.0, float("nan"), 10**400)),
+    ],
+    ids=lambda entry: str(entry)[:70],
+)
+def test_an_entry_int8_that_is_none_is_blamed_on_the_file(saved_run: Path, tmp_path: Path, entry: Any):
+    shutil.copytree(saved_run / "model", tmp_path / "model")
+    change_facts(tmp_path / "model", int8=entry)
+    with pytest.raises(ModelError, match=r"surefit\.json is damaged: ") as refusal:
+        load_classifier(tmp_path)
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        int8_entry(**{"0 hidden": ...}),
+        int8_entry(**{"2 hidden": [1.0, 7]}),
+        int8_entry(**{"0 hidden": ..., "0 Hidden": [1.0, 7]}),
+    ],
+    ids=["missing", "too many", "other"],
+)
+def test_an_entry_int8_of_another_model_is_refused(saved_run: Path, tmp_path: Path, entry: dict[str, Any]):
+    shutil.copytree(saved_run / "model", tmp_path / "model")
+    change_facts(tmp_path / "model", int8=entry)
+    with pytest.raises(ModelError, match="disagree about the activations"):
+        load_classifier(tmp_path)
+
+
+def test_an_entry_int8_of_a_model_that_cannot_use_it_is_refused(tmp_path: Path):
+    loaded = trained(write_tiny_stock(tmp_path / "base", "distilbert"), TWO)
+    for entry, message in ((INT8.to_json(), "disagree about the activations"), ({"safe": True, "ranges": {}}, "is damaged")):
+        save_classifier(
+            tmp_path / "model", loaded.classifier, loaded.tokenizer, DecisionRule(), base_model="x", facts={"int8": entry}
+        )
+        with pytest.raises(ModelError, match=message):
+            load_classifier(tmp_path / "model")
 
 
 @pytest.mark.parametrize("damage", list(DAMAGES))

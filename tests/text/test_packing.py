@@ -11,6 +11,7 @@ from surefit.text.packing import (
     ROWS_PER_GROUP,
     cut_by_tokens,
     epoch_order,
+    large_row_groups,
     length_sorted_batches,
     lengths_of,
     pack,
@@ -76,6 +77,32 @@ def test_groups_are_neighbours_and_as_wide_as_the_longest_rounded_up(row_lengths
         longest = max(row_lengths[group.first : group.first + group.rows])
         assert group.width % 8 == 0
         assert longest <= group.width < longest + 8
+
+
+@few
+@given(st.lists(st.integers(1, 600), min_size=1, max_size=60))
+def test_groups_of_predictions_are_as_large_as_their_tokens_allow(row_lengths):
+    lengths = np.sort(row_lengths)[::-1]
+    groups = large_row_groups(lengths)
+    assert [group.first for group in groups] == np.cumsum([0, *(group.rows for group in groups[:-1])]).tolist()
+    assert sum(group.rows for group in groups) == len(lengths)
+    for group in groups:
+        longest = int(lengths[group.first])
+        assert longest <= group.width < longest + 8
+        assert group.width % 8 == 0
+        assert group.rows in (1, 2, 4, 8, 16)
+        assert group.rows == 1 or group.rows * longest <= 1024
+        twice = 2 * group.rows
+        assert twice > 16 or twice * longest > 1024 or group.first + twice > len(lengths), "no larger one would do"
+
+
+@few
+@given(st.lists(st.integers(1, 600), min_size=1, max_size=60))
+def test_groups_of_predictions_hold_rows_in_any_order(row_lengths):
+    groups = large_row_groups(np.array(row_lengths))
+    covered = [row for group in groups for row in range(group.first, group.first + group.rows)]
+    assert covered == list(range(len(row_lengths)))
+    assert all(max(row_lengths[group.first : group.first + group.rows]) <= group.width for group in groups)
 
 
 @few

@@ -22,6 +22,7 @@ from surefit.types import DecisionRule, Encoding, LabelSchema, PackedBatch
 
 _CALIBRATION_TOKENS = 8192
 _MOST_CHANGED = 0.01
+_MOST_CHECKED_ROWS = 4096
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,7 @@ def prepare_int8(
     """
     if not classifier.int8_activations or not int8_speedup(torch.get_num_threads(), torch.float32):
         return None
+    validation, logits = validation[:_MOST_CHECKED_ROWS], logits[:_MOST_CHECKED_ROWS]
     twin = copy.deepcopy(classifier)
     hardware = Hardware(torch.device("cpu"), "int8", torch.get_num_threads())
     twin.prepare(hardware)

@@ -72,28 +72,41 @@ class InferenceAttention:
     def _to_weights(self, scores: Tensor, squares: list[Tensor]) -> Tensor | None:
         """Turns scores into what values are to be weighed with, in place.
 
-        In bf16 the softmax of torch takes several times as long as the products around it. Where the
-        scores are moderate, their exponentials do without the largest score, and the division can wait
-        until there are contexts, which are fewer. Zero keys and values of padding add nothing then.
+        In bf16 the softmax of torch takes several times as long as the products around it. There the
+        exponentials do without the largest score where it is moderate, and the division waits until
+        there are contexts, which are fewer. Zero keys and values of padding add nothing then.
 
         Returns:
             what contexts are to be divided by, shape (head vectors, 1), or None.
         """
         layout = self._layout
-        if scores.dtype == torch.bfloat16:
-            low, high = torch.aminmax(scores)
-            if float(low) > -_MODERATE_SCORE and float(high) < _MODERATE_SCORE:
-                scores.exp_()
-                sums = self._take("sums", layout.head_vectors(1), 1)
-                masks = layout.key_masks
-                for square, mask, (into,) in zip(squares, masks, layout.rectangles(sums, 1), strict=True):
-                    torch.bmm(square, mask, out=into)
-                return sums
-        if layout.score_mask is not None:
-            scores.add_(layout.score_mask)
-        for square in squares:
-            torch.softmax(square, -1, out=square)
-        return None
+        if scores.dtype == torch.float32:
+            self._mask(scores)
+            for square in squares:
+                torch.softmax(square, -1, out=square)
+            return None
+        low, high = torch.aminmax(scores)
+        if not (float(low) > -_MODERATE_SCORE and float(high) < _MODERATE_SCORE):
+            self._make_moderate(scores, squares)
+        scores.exp_()
+        sums = self._take("sums", layout.head_vectors(1), 1)
+        for square, mask, (into,) in zip(squares, layout.key_masks, layout.rectangles(sums, 1), strict=True):
+            torch.bmm(square, mask, out=into)
+        return sums
+
+    def _make_moderate(self, scores: Tensor, squares: list[Tensor]) -> None:
+        """Subtracts its largest score from each query's where one of them is not moderate.
+
+        The scores of other queries stay as they are, so that no row's answer depends on those beside it.
+        """
+        moderate = [square.abs().amax(-1, keepdim=True) < _MODERATE_SCORE for square in squares]
+        self._mask(scores)
+        for square, stays in zip(squares, moderate, strict=True):
+            square.sub_(square.amax(-1, keepdim=True).masked_fill_(stays, 0))
+
+    def _mask(self, scores: Tensor) -> None:
+        if self._layout.score_mask is not None:
+            scores.add_(self._layout.score_mask)
 
     def _to_groups(self, by_token: Tensor, kinds: int, head_dim: int) -> Tensor:
         by_token[self._layout.tokens :].zero_()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 import torch
@@ -14,7 +14,7 @@ from surefit.model.activations import Activation
 from surefit.model.fast_memory import Workspace
 from surefit.model.fast_products import Linear, Products, apply
 from surefit.model.inference_products import FloatProducts, LayerProducts
-from surefit.model.int8_ranges import PLACES, Observe, Range, Ranges, activation_name
+from surefit.model.int8_ranges import LEVELS, PLACES, Observe, Range, Ranges, activation_name
 
 # Names in oneDNN of the activations that it computes within a product.
 _FUSED = {"gelu": ("gelu", "none"), "gelu_new": ("gelu", "tanh"), "gelu_pytorch_tanh": ("gelu", "tanh"), "relu": ("relu", "")}
@@ -43,26 +43,38 @@ class Int8Products(LayerProducts):
     dtype = torch.bfloat16
 
     def __init__(self, layer: int, weights: Products, hidden_act: str, ranges: Ranges, workspace: Workspace) -> None:
-        hidden = weights.qkv.weight.shape[1]
         own = {place: ranges[activation_name(layer, place)] for place in PLACES}
         self._ranges = own
-        self._zeros = {place: torch.tensor(float(chosen.zero_point - 128)) for place, chosen in own.items()}
         self._workspace = workspace
-        self._query_key_value = _Int8Linear(weights.qkv, own["hidden"])
-        self._query = _Int8Linear(weights.qkv.part(0, hidden), own["hidden"])
-        self._key_value = _Int8Linear(weights.qkv.part(hidden), own["hidden"])
+        self._weights = weights
         self._attention = _Int8Linear(weights.attention, own["context"])
         self._widening = _Int8Linear(weights.widening, own["middle"], _FUSED[hidden_act])
         self._narrowing = _Int8Linear(weights.narrowing, own["active"])
+
+    # Packed when they are asked for: a layer needs the first of them or the other two.
+
+    @cached_property
+    def _query_key_value(self) -> _Int8Linear:
+        return _Int8Linear(self._weights.qkv, self._ranges["hidden"])
+
+    @cached_property
+    def _query(self) -> _Int8Linear:
+        return _Int8Linear(self._weights.qkv.part(0, self._weights.qkv.weight.shape[1]), self._ranges["hidden"])
+
+    @cached_property
+    def _key_value(self) -> _Int8Linear:
+        return _Int8Linear(self._weights.qkv.part(self._weights.qkv.weight.shape[1]), self._ranges["hidden"])
 
     def read(self, place: str, values: Tensor) -> Tensor:
         """Levels, uint8: rounded to the nearest, those beyond the range to its end."""
         chosen = self._ranges[place]
         levels = self._workspace.take("unrounded levels", tuple(values.shape), torch.float32)
-        if values.dtype != torch.float32:
-            values = levels.copy_(values)
+        if values.dtype == torch.float32:
+            torch.mul(values, 1 / chosen.scale, out=levels)
+        else:
+            levels.copy_(values).mul_(1 / chosen.scale)
         # By way of int8, since conversions to uint8 are slow; flipping the first bit adds 128.
-        torch.add(self._zeros[place], values, alpha=1 / chosen.scale, out=levels).round_().clamp_(-128, 127)
+        levels.round_().add_(chosen.zero_point - 128).clamp_(-128, 127)
         rounded = self._workspace.take(f"levels of {place}", tuple(values.shape), torch.int8)
         return rounded.copy_(levels).view(torch.uint8).bitwise_xor_(128)
 
@@ -143,20 +155,16 @@ class ObservedProducts(FloatProducts):
 def int8_speedup(threads: int, dtype: torch.dtype) -> float:
     """How many times faster an int8 product is than one in `dtype`, measured in about 50 ms; 0 where it is wrong.
 
-    Processors without instructions for such products may saturate within a sum.
-
     Args:
         threads: number of threads in force; part of the key under which the result is remembered.
         dtype: float32 or bfloat16.
     """
-    if not hasattr(torch.ops.onednn, "qlinear_pointwise"):  # a torch without oneDNN
-        return 0.0
     rows, width, outputs = 512, 384, 1536
     linear = Linear(torch.ones(outputs, width), torch.zeros(outputs))
-    int8 = _Int8Linear(linear, Range(1.0, 0))
-    levels = torch.full((rows, width), 255, dtype=torch.uint8)
-    if not bool((int8.apply(levels, torch.float32) - 255 * width).abs().max() < 1):
+    levels = torch.full((rows, width), LEVELS, dtype=torch.uint8)
+    if not _sums_are_right(linear, levels):
         return 0.0
+    int8 = _Int8Linear(linear, Range(1.0, 0))
     plain = Linear(linear.weight.to(dtype), linear.bias.to(dtype))
     values, into = torch.ones(rows, width, dtype=dtype), torch.empty(rows, outputs, dtype=dtype)
     products: list[Callable[[], Tensor]] = [
@@ -172,3 +180,14 @@ def int8_speedup(threads: int, dtype: torch.dtype) -> float:
             times.append(time.perf_counter() - start)
         fastest.append(min(times[2:]))
     return fastest[1] / fastest[0]
+
+
+def _sums_are_right(ones: Linear, largest: Tensor) -> bool:
+    """Whether the largest levels times ones are summed rightly; processors without instructions for it may saturate."""
+    expected = LEVELS * largest.shape[1]
+    try:
+        int8 = _Int8Linear(ones, Range(1.0, 0))
+        found = int8.apply(largest, torch.float32), int8.add(largest, torch.zeros(len(largest), len(ones.bias)))
+    except (AttributeError, RuntimeError):  # a torch without such products
+        return False
+    return all(bool((sums - expected).abs().max() < 1) for sums in found)

@@ -6,7 +6,6 @@ neither on the machine nor on the texts beside it, as it would with ranges taken
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +18,7 @@ LEVELS = 255
 # halves, and the output of the activation function.
 PLACES = ("hidden", "context", "middle", "active")
 _BINS = 2048
+_FLOAT = torch.finfo(torch.float32)
 _SHRINKINGS = 80
 
 
@@ -27,7 +27,7 @@ class Range:
     """What the levels 0 to 255 stand for; zero is one of them.
 
     Attributes:
-        scale: from one level to the next.
+        scale: from one level to the next, a normal number of float32.
         zero_point: the level of zero.
     """
 
@@ -35,7 +35,8 @@ class Range:
     zero_point: int
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.scale) and self.scale > 0 and 0 <= self.zero_point <= LEVELS):
+        scale_fits = isinstance(self.scale, float) and _FLOAT.tiny <= self.scale <= _FLOAT.max
+        if not (scale_fits and type(self.zero_point) is int and 0 <= self.zero_point <= LEVELS):
             raise ValueError("a range needs a positive scale and a zero point from 0 to 255")
 
 
@@ -71,7 +72,7 @@ class RangeFinder:
     def see_values(self, name: str, values: Tensor) -> None:
         """Second pass."""
         low, high = self._reach[name]
-        counts = torch.histc(values.float(), _BINS, low, high)
+        counts = torch.histc(values.float(), _BINS, low, high).double()  # float32 cannot count beyond 2^24
         self._histograms[name] = counts + self._histograms.get(name, 0)
 
     def ranges(self) -> dict[str, Range]:
@@ -86,7 +87,7 @@ class RangeFinder:
         low, high = self._reach[name]
         if low == high:  # all zero
             return Range(1.0, 0)
-        counts = self._histograms[name].double()
+        counts = self._histograms[name]
         centers = low + (torch.arange(_BINS, dtype=torch.float64) + 0.5) * (high - low) / _BINS
         errors = []
         shrunk = [1 - step / (_SHRINKINGS + 20) for step in range(_SHRINKINGS)]
@@ -95,7 +96,7 @@ class RangeFinder:
             beyond = (centers - centers.clamp(factor * low, factor * high)).square()
             errors.append(float((counts * (beyond + scale**2 / 12)).sum()))
         factor = shrunk[min(range(_SHRINKINGS), key=errors.__getitem__)]
-        scale = factor * (high - low) / LEVELS
+        scale = max(factor * (high - low) / LEVELS, _FLOAT.tiny)
         return Range(scale, round(-factor * low / scale))
 
 
@@ -117,6 +118,12 @@ class Int8Facts:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Int8Facts:
-        """Takes what `to_json` gave; that it is unchanged is made sure of before."""
+        """Takes what `to_json` gave.
+
+        Raises:
+            AttributeError, KeyError, TypeError, ValueError: it is something else.
+        """
         ranges = {name: Range(scale, zero_point) for name, (scale, zero_point) in content["ranges"].items()}
+        if not ranges or not isinstance(content["safe"], bool):
+            raise ValueError("there must be ranges, and whether they are safe")
         return cls(ranges, content["safe"])

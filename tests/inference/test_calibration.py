@@ -1,0 +1,156 @@
+"""Ranges of a trained model's activations, and the check whether its answers stay."""
+
+from __future__ import annotations
+
+import copy
+import json
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+import torch
+
+from learnable_rows import learnable_rows
+from processor import needs_int8
+from surefit.config import ModelSettings
+from surefit.inference.calibration import compare, find_ranges, prepare_int8
+from surefit.inference.engine import predict_logits
+from surefit.model.hardware import Hardware
+from surefit.model.int8_ranges import Int8Facts
+from surefit.model.pretrained import load_classifier, load_pretrained
+from surefit.types import MULTI_LABEL, SINGLE_LABEL, LabelSchema
+from tiny_models import write_tiny_bert, write_tiny_stock
+
+TWO = LabelSchema(SINGLE_LABEL, ("a", "b"))
+MULTI = LabelSchema(MULTI_LABEL, ("a", "b", "c"))
+FP32, INT8 = (Hardware(torch.device("cpu"), precision, 1) for precision in ("fp32", "int8"))
+
+
+def answers(*labels: int, margin: float = 4.0) -> np.ndarray:
+    """Logits of two classes that decide on these labels."""
+    logits = np.zeros((len(labels), 2), np.float32)
+    logits[np.arange(len(labels)), labels] = margin
+    return logits
+
+
+class TestCompare:
+    def test_rows_that_are_decided_otherwise_are_counted(self):
+        check = compare(answers(0, 1, 1, 0), answers(0, 1, 0, 1), TWO)
+        assert (check.rows, check.changed) == (4, 2)
+
+    def test_moves_are_of_the_probability_that_moved_most(self):
+        plain = np.zeros((2, 2), np.float32)
+        moved = np.array([[0, 0], [np.log(3), 0]], np.float32)  # 0.75 and 0.25 in the second row
+        check = compare(moved, plain, TWO)
+        assert check.changed == 0, "ties go to the first class on both sides"
+        assert check.mean_move == pytest.approx(0.125, abs=1e-6)
+        assert check.largest_move == pytest.approx(0.25, abs=1e-6)
+
+    def test_a_row_of_several_labels_is_changed_once_however_many_changed(self):
+        plain = np.array([[1, 1, 1], [1, -1, 1], [-1, -1, -1]], np.float32)
+        other = np.array([[-1, -1, 1], [1, -1, 1], [-1, -1, 1]], np.float32)
+        check = compare(other, plain, MULTI)
+        assert (check.rows, check.changed) == (3, 2)
+
+    @pytest.mark.parametrize(
+        ("changed", "rows", "upper"),
+        # Tables of the exact interval; none of n: 1 - 0.025 ** (1 / n).
+        [(0, 10, 0.3085), (0, 100, 0.0362), (3, 100, 0.0852), (5, 10, 0.8129), (10, 10, 1.0)],
+    )
+    def test_the_upper_end_is_that_of_clopper_and_pearson(self, changed, rows, upper):
+        plain = answers(*[0] * rows)
+        check = compare(answers(*[1] * changed, *[0] * (rows - changed)), plain, TWO)
+        assert (check.changed, check.rows) == (changed, rows)
+        assert check.most_changed == pytest.approx(upper, abs=5e-5)
+
+    @pytest.mark.parametrize(
+        ("changed", "rows", "safe"), [(0, 1, False), (0, 367, False), (0, 368, True), (1, 368, False), (1, 600, True)]
+    )
+    def test_it_is_safe_where_fewer_than_one_in_a_hundred_change_for_sure(self, changed, rows, safe):
+        check = compare(answers(*[1] * changed, *[0] * (rows - changed)), answers(*[0] * rows), TWO)
+        assert check.safe is safe
+
+
+@pytest.fixture(scope="module")
+def trained(trained_run):
+    """A trained classifier, prepared, with rows that it knows and rows that it does not."""
+    saved = load_classifier(trained_run.directory)
+    saved.classifier.prepare(FP32)
+    known, unknown = (saved.tokenizer.encode([text for text, _ in learnable_rows(n, seed)]) for n, seed in ((160, 0), (500, 7)))
+    return saved.classifier, known, unknown, predict_logits(saved.classifier, unknown)
+
+
+@needs_int8
+class TestPrepare:
+    def test_it_says_what_the_model_must_know(self, trained):
+        classifier, known, unknown, logits = trained
+        content = prepare_int8(classifier, known, unknown, logits)
+        assert set(content) == {"safe", "ranges", "check"}
+        assert sorted(content["ranges"]) == sorted(classifier.int8_activations)
+        assert json.loads(json.dumps(content)) == content
+        facts = Int8Facts.from_json(content)
+        assert facts.to_json() == {name: content[name] for name in ("safe", "ranges")}
+
+    def test_the_check_is_of_the_rows_in_int8(self, trained):
+        classifier, known, unknown, logits = trained
+        content = prepare_int8(classifier, known, unknown, logits)
+        twin, facts = copy.deepcopy(classifier), Int8Facts.from_json(content)
+        twin.prepare(INT8, int8=facts.ranges)
+        check = compare(predict_logits(twin, unknown), logits, classifier.schema)
+        assert content["check"] == asdict(check)
+        assert facts.safe == check.safe
+        assert check.rows == 500
+        assert 0 < check.largest_move < 0.2
+
+    def test_answers_that_the_model_did_not_give_are_counted_as_changed(self, trained):
+        classifier, known, unknown, logits = trained
+        check = prepare_int8(classifier, known, unknown, -logits)["check"]
+        assert check["changed"] > 450
+        assert prepare_int8(classifier, known, unknown, -logits)["safe"] is False
+
+    def test_few_rows_are_never_safe(self, trained):
+        classifier, known, unknown, logits = trained
+        content = prepare_int8(classifier, known, unknown[:50], logits[:50])
+        assert content["check"]["rows"] == 50
+        assert content["safe"] is False
+
+    def test_the_classifier_is_not_changed(self, trained):
+        classifier, known, unknown, logits = trained
+        before = {name: value.clone() for name, value in classifier.state_dict().items()}
+        prepare_int8(classifier, known, unknown, logits)
+        assert all(torch.equal(value, before[name]) for name, value in classifier.state_dict().items())
+        assert (predict_logits(classifier, unknown) == logits).all()
+
+    def test_it_is_the_same_each_time(self, trained):
+        assert prepare_int8(*trained) == prepare_int8(*trained)
+
+    def test_a_single_row_is_enough_to_prepare(self, trained):
+        classifier, known, unknown, logits = trained
+        content = prepare_int8(classifier, known[:1], unknown[:1], logits[:1])
+        assert sorted(content["ranges"]) == sorted(classifier.int8_activations)
+
+    def test_a_run_says_it_in_its_model(self, trained_run):
+        saved = load_classifier(trained_run.directory)
+        assert saved.int8 is not None
+        assert saved.facts["int8"] == saved.int8.to_json() | {"check": saved.facts["int8"]["check"]}
+        assert saved.facts["int8"]["check"]["rows"] == trained_run.metrics["validation"]["n"]
+
+
+def test_ranges_are_of_some_thousand_tokens_chosen_by_chance_but_the_same_each_time(trained):
+    classifier, known, unknown, _ = trained
+    many = known * 20  # far more tokens than are looked at
+    assert sum(map(len, many)) > 3 * 8192
+    assert find_ranges(classifier, many) == find_ranges(classifier, many)
+    assert find_ranges(classifier, many) != find_ranges(classifier, unknown)
+
+
+@pytest.mark.parametrize("base", ["distilbert", "silu"])
+def test_models_that_cannot_do_it_have_no_facts(tmp_path, base):
+    if base == "silu":
+        write_tiny_bert(tmp_path / "base", hidden_act="silu")
+    else:
+        write_tiny_stock(tmp_path / "base", base)
+    loaded = load_pretrained(str(tmp_path / "base"), TWO, ModelSettings(), seed=0)
+    loaded.classifier.prepare(FP32)
+    rows = loaded.tokenizer.encode(["a good film", "bad"])
+    assert prepare_int8(loaded.classifier, rows, rows, predict_logits(loaded.classifier, rows)) is None
