@@ -162,10 +162,9 @@ class InferenceTwins(Twins):
     def find_ranges(self, batch: PackedBatch) -> dict[str, Range]:
         """The ranges of the activations in a batch."""
         finder, activation = RangeFinder(), ACTIVATIONS[self.config.hidden_act]
-        for see in (finder.see_reach, finder.see_values):
-            layers = enumerate(layer_products(self.flat.values, self.flat, self.config, ""))
-            products = [ObservedProducts(layer, own, activation, self.workspace, see) for layer, own in layers]
-            self._inference(products).first_tokens(batch)
+        layers = enumerate(layer_products(self.flat.values, self.flat, self.config, ""))
+        products = [ObservedProducts(layer, own, activation, self.workspace, finder.see) for layer, own in layers]
+        self._inference(products).first_tokens(batch)
         return finder.ranges()
 
     def in_int8(self, ranges: Ranges) -> InferenceEncoder:

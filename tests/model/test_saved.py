@@ -367,11 +367,27 @@ def test_what_a_model_knows_of_int8_is_loaded_again(tiny_bert: Path, tmp_path: P
             for own in (None, 1.0, "ab", [], [1.0], [1.0, 2, 3], {"scale": 1.0, "zero_point": 2}, [[1.0], 2])
         ),
         *(
-            int8_entry(**{"0 hidden": [scale, 7]})
+            int8_entry(**{"0 hidden": [scale, 7, {}]})
             for scale in (True, "1", None, 0.0, -1.0, float("nan"), float("inf"), 1e300, 10**400)
         ),
-        *(int8_entry(**{"0 hidden": [1e-320, 7]}),),
-        *(int8_entry(**{"0 hidden": [1.0, zero]}) for zero in (True, "7", None, -1, 256, 7.5, 7.0, float("nan"), 10**400)),
+        *(int8_entry(**{"0 hidden": [1e-320, 7, {}]}),),
+        *(int8_entry(**{"0 hidden": [1.0, zero, {}]}) for zero in (True, "7", None, -1, 256, 7.5, 7.0, float("nan"), 10**400)),
+        *(
+            int8_entry(**{"0 hidden": [1.0, 7, outliers]})
+            for outliers in (
+                [],
+                None,
+                3,
+                "3",
+                {"x": 2.0},
+                {"-1": 2.0},
+                {"3": 1.0},
+                {"3": 2},
+                {"3": "2"},
+                {"3": None},
+                {"3": 1e300},
+            )
+        ),
     ],
     ids=lambda entry: str(entry)[:70],
 )
@@ -387,10 +403,12 @@ def test_an_entry_int8_that_is_none_is_blamed_on_the_file(saved_run: Path, tmp_p
     "entry",
     [
         int8_entry(**{"0 hidden": ...}),
-        int8_entry(**{"2 hidden": [1.0, 7]}),
-        int8_entry(**{"0 hidden": ..., "0 Hidden": [1.0, 7]}),
+        int8_entry(**{"2 hidden": [1.0, 7, {}]}),
+        int8_entry(**{"0 hidden": ..., "0 Hidden": [1.0, 7, {}]}),
+        int8_entry(**{"0 hidden": [1.0, 7, {"32": 2.0}]}),
+        int8_entry(**{"1 active": [1.0, 7, {"64": 2.0}]}),
     ],
-    ids=["missing", "too many", "other"],
+    ids=["missing", "too many", "other", "no such channel", "no such channel between"],
 )
 def test_an_entry_int8_of_another_model_is_refused(saved_run: Path, tmp_path: Path, entry: dict[str, Any]):
     shutil.copytree(saved_run / "model", tmp_path / "model")

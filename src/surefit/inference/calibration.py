@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -18,7 +18,7 @@ from surefit.model.hardware import Hardware
 from surefit.model.int8_products import int8_speedup
 from surefit.model.int8_ranges import Int8Facts, Range, RangeFinder
 from surefit.text.packing import length_sorted_batches, lengths_of, pack
-from surefit.types import DecisionRule, Encoding, LabelSchema, PackedBatch
+from surefit.types import DecisionRule, Encoding, LabelSchema
 
 _CALIBRATION_TOKENS = 8192
 _MOST_CHANGED = 0.01
@@ -90,12 +90,9 @@ def find_ranges(classifier: SequenceClassifier, encodings: Sequence[Encoding]) -
     ends = np.cumsum(lengths_of(encodings)[order])
     rows = [encodings[row] for row in order[: 1 + int(np.searchsorted(ends, _CALIBRATION_TOKENS))]]
 
-    def batches() -> Iterator[PackedBatch]:
-        return (pack(rows, own) for own in length_sorted_batches(lengths_of(rows), MAX_BATCH_TOKENS))
-
     finder = RangeFinder()
-    classifier.observe(batches(), finder.see_reach)
-    classifier.observe(batches(), finder.see_values)
+    batches = (pack(rows, own) for own in length_sorted_batches(lengths_of(rows), MAX_BATCH_TOKENS))
+    classifier.observe(batches, finder.see)
     return finder.ranges()
 
 

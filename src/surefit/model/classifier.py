@@ -68,9 +68,9 @@ class SequenceClassifier(nn.Module, ABC):
         self._flat = FlatParameters(self.network, self.word_embeddings, self.flat_order)
 
     @property
-    def int8_activations(self) -> list[str]:
-        """Names of the activations whose ranges predictions in int8 need; none where it cannot make them."""
-        return []
+    def int8_activations(self) -> dict[str, int]:
+        """Name -> channels of the activations whose ranges predictions in int8 need; none where it cannot make them."""
+        return {}
 
     def observe(self, batches: Iterable[PackedBatch], see: Observe) -> None:
         """Computes batches in float32 on the CPU and shows `int8_activations`.
@@ -233,10 +233,13 @@ class Classifier(SequenceClassifier):
                 self._inference = self._inference_encoder(self._fast)
 
     @property
-    def int8_activations(self) -> list[str]:
-        if not can_be_int8(self._shape.hidden_act):
-            return []
-        return [activation_name(layer, place) for layer in range(self._shape.num_hidden_layers) for place in PLACES]
+    def int8_activations(self) -> dict[str, int]:
+        shape = self._shape
+        if not can_be_int8(shape.hidden_act):
+            return {}
+        channels = {place: shape.intermediate_size if place == "active" else shape.hidden_size for place in PLACES}
+        layers = range(shape.num_hidden_layers)
+        return {activation_name(layer, place): channels[place] for layer in layers for place in PLACES}
 
     def observe(self, batches: Iterable[PackedBatch], see: Observe) -> None:
         activation, workspace = ACTIVATIONS[self._shape.hidden_act], Workspace()

@@ -34,6 +34,10 @@ class Linear:
         """Some of its outputs."""
         return Linear(self.weight[start:end], self.bias[start:end])
 
+    def rows(self, outputs: Tensor) -> Linear:
+        """A copy of some of its outputs, whose places are given."""
+        return Linear(self.weight[outputs], self.bias[outputs])
+
 
 @dataclass(frozen=True)
 class Products:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from surefit.model.activations import Activation
+from surefit.model.activations import ACTIVATIONS, Activation
 from surefit.model.fast_memory import Workspace
 from surefit.model.fast_products import Linear, Products, apply
 from surefit.model.inference_products import FloatProducts, LayerProducts
-from surefit.model.int8_ranges import LEVELS, PLACES, Observe, Range, Ranges, activation_name
+from surefit.model.int8_ranges import LEVELS, PLACES, Observe, Range, Ranges, activation_name, widths
 
 # Names in oneDNN of the activations that it computes within a product.
 _FUSED = {"gelu": ("gelu", "none"), "gelu_new": ("gelu", "tanh"), "gelu_pytorch_tanh": ("gelu", "tanh"), "relu": ("relu", "")}
@@ -31,6 +32,8 @@ class Int8Products(LayerProducts):
     """Products of activations in 256 levels and weights in 255, one scale for each output; sums are exact.
 
     Queries, keys, values and the products between them are bfloat16; activations between are float32.
+    Channels that reach far (`Range.outliers`) have wider levels, for which their weights make up. Those of
+    the activation function cannot be widened within a product: they are computed apart, in float32.
 
     Args:
         layer: its number.
@@ -48,8 +51,18 @@ class Int8Products(LayerProducts):
         self._workspace = workspace
         self._weights = weights
         self._attention = _Int8Linear(weights.attention, own["context"])
-        self._widening = _Int8Linear(weights.widening, own["middle"], _FUSED[hidden_act])
-        self._narrowing = _Int8Linear(weights.narrowing, own["active"])
+        apart = torch.tensor(list(own["active"].outliers), dtype=torch.int64)
+        self._apart = _Apart(weights.widening.rows(apart), weights.narrowing.weight[:, apart].t().clone(), hidden_act)
+        # What is computed apart counts as zero here, and zero stays zero.
+        widening = Linear(weights.widening.weight.index_fill(0, apart, 0), weights.widening.bias.index_fill(0, apart, 0))
+        narrowing = Linear(weights.narrowing.weight.index_fill(1, apart, 0), weights.narrowing.bias)
+        self._widening = _Int8Linear(widening, own["middle"], _FUSED[hidden_act])
+        self._narrowing = _Int8Linear(narrowing, replace(own["active"], outliers={}))
+        self._steps = {
+            place: 1 / (chosen.scale * widths(chosen.outliers, weights.qkv.weight.shape[1]))
+            for place, chosen in own.items()
+            if place != "active"
+        }
 
     # Packed when they are asked for: a layer needs the first of them or the other two.
 
@@ -70,9 +83,9 @@ class Int8Products(LayerProducts):
         chosen = self._ranges[place]
         levels = self._workspace.take("unrounded levels", tuple(values.shape), torch.float32)
         if values.dtype == torch.float32:
-            torch.mul(values, 1 / chosen.scale, out=levels)
+            torch.mul(values, self._steps[place], out=levels)
         else:
-            levels.copy_(values).mul_(1 / chosen.scale)
+            levels.copy_(values).mul_(self._steps[place])
         # By way of int8, since conversions to uint8 are slow; flipping the first bit adds 128.
         levels.round_().add_(chosen.zero_point - 128).clamp_(-128, 127)
         rounded = self._workspace.take(f"levels of {place}", tuple(values.shape), torch.int8)
@@ -91,7 +104,32 @@ class Int8Products(LayerProducts):
         return self._attention.add(context, residual)
 
     def add_feed_forward(self, middle: Tensor, residual: Tensor) -> Tensor:
-        return self._narrowing.add(self._widening.apply(middle, torch.uint8, self._ranges["active"]), residual)
+        active = self._widening.apply(middle, torch.uint8, self._ranges["active"])
+        apart = self._apart.values(residual)  # the middle itself, in float32
+        return self._apart.add(apart, self._narrowing.add(active, residual))
+
+
+@dataclass(frozen=True)
+class _Apart:
+    """A few channels of the feed-forward part, in float32.
+
+    Attributes:
+        widening: their weights and biases, shapes (channels, hidden) and (channels,).
+        narrowing: what they are multiplied with afterwards, shape (channels, hidden).
+        hidden_act: the activation between.
+    """
+
+    widening: Linear
+    narrowing: Tensor
+    hidden_act: str
+
+    def values(self, middle: Tensor) -> Tensor:
+        """Their values after the activation, shape (tokens, channels)."""
+        return ACTIVATIONS[self.hidden_act].plain(torch.addmm(self.widening.bias, middle, self.widening.weight.t()))
+
+    def add(self, values: Tensor, summed: Tensor) -> Tensor:
+        """What they add to the layer's output, added in place."""
+        return summed.addmm_(values, self.narrowing)
 
 
 class _Int8Linear:
@@ -103,7 +141,7 @@ class _Int8Linear:
     """
 
     def __init__(self, linear: Linear, of_input: Range, fused: tuple[str, str] = ("none", "")) -> None:
-        weight = linear.weight.detach().float()
+        weight = linear.weight.detach().float() * widths(of_input.outliers, linear.weight.shape[1])
         self._scales = (weight.abs().amax(1) / _MOST_WEIGHT).clamp_min(torch.finfo(torch.float32).tiny)
         levels = (weight / self._scales[:, None]).round().clamp(-_MOST_WEIGHT, _MOST_WEIGHT).to(torch.int8)
         self._weight = torch.ops.onednn.qlinear_prepack(levels, [_EXPECTED_ROWS, weight.shape[1]])

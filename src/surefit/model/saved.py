@@ -328,7 +328,10 @@ def _read_int8(facts: Mapping[str, Any], classifier: SequenceClassifier, path: P
         found = Int8Facts.from_json(facts["int8"])
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ModelError(f"{path} is damaged: {type(error).__name__} in its entry int8") from None
-    if set(found.ranges) != set(classifier.int8_activations):
+    channels = classifier.int8_activations
+    if found.ranges.keys() != channels.keys() or any(
+        channel >= channels[name] for name, own in found.ranges.items() for channel in own.outliers
+    ):
         raise ModelError(f"{path} and config.json disagree about the activations; they do not belong together")
     return found
 
