@@ -212,3 +212,13 @@ def test_memory_does_not_grow_with_the_file(tmp_path, ending):
     if ending != ".parquet":  # which is compressed
         assert path.stat().st_size > 23 * 2**20
     assert peak_of_both_passes(path) < 16 * 2**20
+
+
+def test_windows_of_long_texts_hold_fewer_records(tmp_path):
+    long = "word " * 300_000
+    (tmp_path / "long.csv").write_text("text\n" + f"{long}\n" * 13 + "short\n" * 5, encoding="utf-8")
+    with open_records(tmp_path / "long.csv", ReadSettings(), labelled=False) as source:
+        assert check(source) == 18
+        parts = list(windows(source, 100))
+    assert [part.records for part in parts] == [6, 6, 6]
+    assert [len(text) for part in parts for text in part.examples.texts.to_pylist()] == [len(long)] * 13 + [5] * 5

@@ -35,13 +35,13 @@ def answers(*labels: int, margin: float = 4.0) -> np.ndarray:
 
 class TestCompare:
     def test_rows_that_are_decided_otherwise_are_counted(self):
-        check = compare(answers(0, 1, 1, 0), answers(0, 1, 0, 1), TWO)
-        assert (check.rows, check.changed) == (4, 2)
+        check = compare(answers(0, 1, 1, 0, 1), answers(0, 1, 0, 1, 0), np.array([0, 1, 0, 0, 0]), TWO)
+        assert (check.rows, check.changed, check.lost) == (5, 3, 2), "of the three that change, one becomes right"
 
     def test_moves_are_of_the_probability_that_moved_most(self):
         plain = np.zeros((2, 2), np.float32)
         moved = np.array([[0, 0], [np.log(3), 0]], np.float32)  # 0.75 and 0.25 in the second row
-        check = compare(moved, plain, TWO)
+        check = compare(moved, plain, np.zeros(2, np.int64), TWO)
         assert check.changed == 0, "ties go to the first class on both sides"
         assert check.mean_move == pytest.approx(0.125, abs=1e-6)
         assert check.largest_move == pytest.approx(0.25, abs=1e-6)
@@ -49,26 +49,29 @@ class TestCompare:
     def test_a_row_of_several_labels_is_changed_once_however_many_changed(self):
         plain = np.array([[1, 1, 1], [1, -1, 1], [-1, -1, -1]], np.float32)
         other = np.array([[-1, -1, 1], [1, -1, 1], [-1, -1, 1]], np.float32)
-        check = compare(other, plain, MULTI)
-        assert (check.rows, check.changed) == (3, 2)
+        check = compare(other, plain, np.array([[1, 1, 1], [1, 0, 1], [0, 0, 1]]), MULTI)
+        assert (check.rows, check.changed, check.lost) == (3, 2, 1)
 
     @pytest.mark.parametrize(
-        ("changed", "rows", "upper"),
-        # Tables of the exact interval; none of n: 1 - 0.025 ** (1 / n).
-        [(0, 10, 0.3085), (0, 100, 0.0362), (3, 100, 0.0852), (5, 10, 0.8129), (10, 10, 1.0)],
+        ("lost", "rows", "upper"),
+        # Tables of the exact one-sided limit; none of n: 1 - 0.05 ** (1 / n).
+        [(0, 10, 0.2589), (0, 100, 0.0295), (3, 100, 0.0757), (5, 10, 0.7776), (10, 10, 1.0)],
     )
-    def test_the_upper_end_is_that_of_clopper_and_pearson(self, changed, rows, upper):
-        plain = answers(*[0] * rows)
-        check = compare(answers(*[1] * changed, *[0] * (rows - changed)), plain, TWO)
-        assert (check.changed, check.rows) == (changed, rows)
-        assert check.most_changed == pytest.approx(upper, abs=5e-5)
+    def test_the_upper_end_is_that_of_clopper_and_pearson(self, lost, rows, upper):
+        check = compare(answers(*[1] * lost, *[0] * (rows - lost)), answers(*[0] * rows), np.zeros(rows, np.int64), TWO)
+        assert (check.changed, check.lost, check.rows) == (lost, lost, rows)
+        assert check.most_lost == pytest.approx(upper, abs=5e-5)
 
     @pytest.mark.parametrize(
-        ("changed", "rows", "safe"), [(0, 1, False), (0, 367, False), (0, 368, True), (1, 368, False), (1, 600, True)]
+        ("lost", "rows", "safe"), [(0, 1, False), (0, 298, False), (0, 299, True), (1, 299, False), (1, 500, True)]
     )
-    def test_it_is_safe_where_fewer_than_one_in_a_hundred_change_for_sure(self, changed, rows, safe):
-        check = compare(answers(*[1] * changed, *[0] * (rows - changed)), answers(*[0] * rows), TWO)
+    def test_it_is_safe_where_fewer_than_one_in_a_hundred_are_lost_for_sure(self, lost, rows, safe):
+        check = compare(answers(*[1] * lost, *[0] * (rows - lost)), answers(*[0] * rows), np.zeros(rows, np.int64), TWO)
         assert check.safe is safe
+
+    def test_what_becomes_right_costs_nothing(self):
+        check = compare(answers(*[0] * 400), answers(*[1] * 50, *[0] * 350), np.zeros(400, np.int64), TWO)
+        assert (check.changed, check.lost, check.safe) == (50, 0, True)
 
 
 @pytest.fixture(scope="module")
@@ -77,14 +80,15 @@ def trained(trained_run):
     saved = load_classifier(trained_run.directory)
     saved.classifier.prepare(FP32)
     known, unknown = (saved.tokenizer.encode([text for text, _ in learnable_rows(n, seed)]) for n, seed in ((160, 0), (500, 7)))
-    return saved.classifier, known, unknown, predict_logits(saved.classifier, unknown)
+    logits = predict_logits(saved.classifier, unknown)
+    return saved.classifier, known, unknown, logits, logits.argmax(axis=1)
 
 
 @needs_int8
 class TestPrepare:
     def test_it_says_what_the_model_must_know(self, trained):
-        classifier, known, unknown, logits = trained
-        content = prepare_int8(classifier, known, unknown, logits)
+        classifier, known, unknown, logits, right = trained
+        content = prepare_int8(classifier, known, unknown, logits, right)
         assert set(content) == {"safe", "ranges", "check"}
         assert sorted(content["ranges"]) == sorted(classifier.int8_activations)
         assert json.loads(json.dumps(content)) == content
@@ -92,32 +96,32 @@ class TestPrepare:
         assert facts.to_json() == {name: content[name] for name in ("safe", "ranges")}
 
     def test_the_check_is_of_the_rows_in_int8(self, trained):
-        classifier, known, unknown, logits = trained
-        content = prepare_int8(classifier, known, unknown, logits)
+        classifier, known, unknown, logits, right = trained
+        content = prepare_int8(classifier, known, unknown, logits, right)
         twin, facts = copy.deepcopy(classifier), Int8Facts.from_json(content)
         twin.prepare(INT8, int8=facts.ranges)
-        check = compare(predict_logits(twin, unknown), logits, classifier.schema)
+        check = compare(predict_logits(twin, unknown), logits, right, classifier.schema)
         assert content["check"] == asdict(check)
         assert facts.safe == check.safe
         assert check.rows == 500
         assert 0 < check.largest_move < 0.2
 
     def test_answers_that_the_model_did_not_give_are_counted_as_changed(self, trained):
-        classifier, known, unknown, logits = trained
-        check = prepare_int8(classifier, known, unknown, -logits)["check"]
+        classifier, known, unknown, logits, right = trained
+        check = prepare_int8(classifier, known, unknown, -logits, 1 - right)["check"]
         assert check["changed"] > 450
-        assert prepare_int8(classifier, known, unknown, -logits)["safe"] is False
+        assert prepare_int8(classifier, known, unknown, -logits, 1 - right)["safe"] is False
 
     def test_few_rows_are_never_safe(self, trained):
-        classifier, known, unknown, logits = trained
-        content = prepare_int8(classifier, known, unknown[:50], logits[:50])
+        classifier, known, unknown, logits, right = trained
+        content = prepare_int8(classifier, known, unknown[:50], logits[:50], right[:50])
         assert content["check"]["rows"] == 50
         assert content["safe"] is False
 
     def test_the_classifier_is_not_changed(self, trained):
-        classifier, known, unknown, logits = trained
+        classifier, known, unknown, logits, right = trained
         before = {name: value.clone() for name, value in classifier.state_dict().items()}
-        prepare_int8(classifier, known, unknown, logits)
+        prepare_int8(classifier, known, unknown, logits, right)
         assert all(torch.equal(value, before[name]) for name, value in classifier.state_dict().items())
         assert (predict_logits(classifier, unknown) == logits).all()
 
@@ -125,8 +129,8 @@ class TestPrepare:
         assert prepare_int8(*trained) == prepare_int8(*trained)
 
     def test_a_single_row_is_enough_to_prepare(self, trained):
-        classifier, known, unknown, logits = trained
-        content = prepare_int8(classifier, known[:1], unknown[:1], logits[:1])
+        classifier, known, unknown, logits, right = trained
+        content = prepare_int8(classifier, known[:1], unknown[:1], logits[:1], right[:1])
         assert sorted(content["ranges"]) == sorted(classifier.int8_activations)
 
     def test_a_run_says_it_in_its_model(self, trained_run):
@@ -137,7 +141,7 @@ class TestPrepare:
 
 
 def test_ranges_are_of_some_thousand_tokens_chosen_by_chance_but_the_same_each_time(trained):
-    classifier, known, unknown, _ = trained
+    classifier, known, unknown, *_ = trained
     many = known * 20  # far more tokens than are looked at
     assert sum(map(len, many)) > 3 * 8192
     assert find_ranges(classifier, many) == find_ranges(classifier, many)
@@ -153,4 +157,4 @@ def test_models_that_cannot_do_it_have_no_facts(tmp_path, base):
     loaded = load_pretrained(str(tmp_path / "base"), TWO, ModelSettings(), seed=0)
     loaded.classifier.prepare(FP32)
     rows = loaded.tokenizer.encode(["a good film", "bad"])
-    assert prepare_int8(loaded.classifier, rows, rows, predict_logits(loaded.classifier, rows)) is None
+    assert prepare_int8(loaded.classifier, rows, rows, predict_logits(loaded.classifier, rows), np.zeros(2, np.int64)) is None

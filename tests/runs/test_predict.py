@@ -263,3 +263,31 @@ def test_what_is_wrong_with_a_file_is_said_before_a_directory_is_made(trained_ru
             tmp_path / "new" / "out.csv", predict.predict_file(trained_run.directory, data, {"id": "name"}, EXACT, Progress())
         )
     assert list(tmp_path.iterdir()) == [data]
+
+
+class Notes(Progress):
+    def __init__(self):
+        self.sentences = []
+
+    def note(self, sentence):
+        self.sentences.append(sentence)
+
+
+def test_rows_without_an_answer_and_texts_that_were_cut_are_said(trained_run, tmp_path):
+    rows = [("a", "good"), ("b", ""), ("c", " "), ("d", "bad " * 300)]
+    data = write_table(tmp_path / "new.csv", ("name", "text"), rows)
+    notes = Notes()
+    assert len(predict_file(trained_run.directory, data, {"id": "name"}, EXACT, notes).predictions) == 4
+    longest = trained_run.load(**EXACT).max_length
+    assert notes.sentences[-3:] == [
+        "rows that could not be classified: 2 empty text; they have an empty label and the reason",
+        f"texts that were cut to the {longest} tokens that the model reads: 1",
+        "computed in fp32 on cpu with 1 thread, up to 8,192 tokens at once (the usual number)",
+    ]
+
+
+def test_nothing_is_said_of_rows_that_were_all_read_whole(trained_run, tmp_path):
+    data = write_table(tmp_path / "new.csv", ("name", "text"), [("a", "good"), ("b", "bad")])
+    notes = Notes()
+    predict_file(trained_run.directory, data, {"id": "name"}, EXACT, notes)
+    assert [sentence for sentence in notes.sentences if "classified" in sentence or "cut" in sentence] == []

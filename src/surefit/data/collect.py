@@ -131,6 +131,10 @@ class Collector:
 
         Args:
             source: where they come from.
+
+        Attributes:
+            records: how many were added.
+            characters: of the texts that were added and not taken yet.
         """
         self.records = 0
         self._source = source
@@ -146,6 +150,7 @@ class Collector:
         self._chunks: list[pa.Table] = []
         self._used_records = array("q")
         self._used_lines = array("q")
+        self.characters = 0
 
     @property
     def held(self) -> int:
@@ -170,6 +175,7 @@ class Collector:
             self._rejected.append(Rejected(self.records, line, reason, id_ or ("" if self._has_ids else str(self.records))))
             return
         assert cells.text is not None
+        self.characters += len(cells.text) + len(cells.text_pair or "")
         self._used_records.append(self.records)
         self._used_lines.append(line)
         rows = self._rows

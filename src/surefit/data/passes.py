@@ -16,6 +16,7 @@ from surefit.data.source import RecordSource, named_errors
 from surefit.errors import DataError
 
 WINDOW_RECORDS = 4096
+_WINDOW_CHARACTERS = 8_000_000
 
 
 def read_all(source: RecordSource) -> ReadResult:
@@ -81,11 +82,11 @@ def windows(source: RecordSource, size: int = WINDOW_RECORDS) -> Iterator[ReadRe
 
 
 def _windows(source: RecordSource, size: int | None) -> Iterator[ReadResult]:
-    """Windows of so many records; one of all where no size is given."""
+    """Windows of so many records, fewer where texts are long; one of all where no size is given."""
     collector = Collector(source)
     for line, cells, reason in source.records():
         collector.add(line, cells, reason)
-        if collector.held == size:
+        if size is not None and (collector.held == size or collector.characters >= _WINDOW_CHARACTERS):
             yield collector.take()
     if collector.held or not collector.records:
         yield collector.take()

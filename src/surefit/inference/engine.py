@@ -37,7 +37,6 @@ class BatchBudget:
     """
 
     CANDIDATES = (2048, 4096, MAX_BATCH_TOKENS)
-    _BATCHES_EACH = 2
 
     def __init__(self) -> None:
         self.tokens = MAX_BATCH_TOKENS
@@ -50,7 +49,7 @@ class BatchBudget:
         Args:
             lengths: tokens of each row, shape (rows,).
         """
-        enough = int(lengths.sum()) >= self._BATCHES_EACH * len(self.CANDIDATES) * max(self.CANDIDATES)
+        enough = int(lengths.sum()) >= len(self.CANDIDATES) * max(self.CANDIDATES)
         if self.measured or not enough or not self._warm:
             self._warm = self._warm or enough
             yield from length_sorted_batches(lengths, self.tokens)

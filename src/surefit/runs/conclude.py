@@ -6,6 +6,8 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from surefit.config import TrainingSettings
 from surefit.inference.calibration import prepare_int8
 from surefit.inference.engine import predict_logits
@@ -53,7 +55,8 @@ def conclude(job: Job, state: TrainingState, recorder: PipelineRecorder, progres
     classifier = job.pretrained.classifier
     logits = {name: predict_logits(classifier, encoded.splits[name], progress) for name in ("validation", "test")}
     judged = {name: judge(logits[name], rows.splits[name].targets, rows.schema, rule) for name in ("validation", "test")}
-    int8 = prepare_int8(classifier, encoded.splits["train"], encoded.splits["validation"], logits["validation"])
+    right = np.asarray(rows.splits["validation"].targets, dtype=np.int64)
+    int8 = prepare_int8(classifier, encoded.splits["train"], encoded.splits["validation"], logits["validation"], right)
     progress.begin("baselines", 0)
     baselines = compare_with_baselines(rows.splits, judged["test"].predicted, rows.schema, settings.seed)
     progress.end()

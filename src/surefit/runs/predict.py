@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -68,8 +69,25 @@ def predict_file(
         notes = notes_as_trained(source, settings, classifier.columns)
         for note in reading_notes(source.chosen, notes, classifier.columns):
             progress.note(note)
-        yield from _predict_windows(classifier, source, records, progress)
-        progress.note(classifier.engine_in_words)
+        reasons: Counter[str] = Counter()
+        truncated = 0
+        for window in _predict_windows(classifier, source, records, progress):
+            reasons.update(said.reason for said in window.predictions if said.reason)
+            truncated += sum(said.truncated for said in window.predictions)
+            yield window
+    for note in (*_result_notes(reasons, truncated, classifier.max_length), classifier.engine_in_words):
+        progress.note(note)
+
+
+def _result_notes(reasons: Counter[str], truncated: int, max_length: int) -> list[str]:
+    """What is worth saying of how a file was classified: rows without an answer, and texts that were not read whole."""
+    notes = []
+    if reasons:
+        each = ", ".join(f"{count:,} {reason}" for reason, count in reasons.most_common())
+        notes.append(f"rows that could not be classified: {each}; they have an empty label and the reason")
+    if truncated:
+        notes.append(f"texts that were cut to the {max_length} tokens that the model reads: {truncated:,}")
+    return notes
 
 
 def predict_lines(
