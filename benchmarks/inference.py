@@ -34,8 +34,6 @@ from benchmarks.inference_peers import PipelineSide, Side, absent, onnxruntime_i
 from benchmarks.lengths import PROFILES, multiply_adds, texts_like
 from benchmarks.machine import peak_flops, record
 from surefit.artifacts import RunDirectory
-from surefit.config import MachineSettings
-from surefit.model.hardware import choose_hardware
 from surefit.model.pretrained import load_classifier
 
 RESULTS = Path(__file__).parent / "results" / "inference.jsonl"
@@ -61,7 +59,7 @@ class SureFitSide(Side):
 
     def __init__(self, run: RunDirectory, precision: str) -> None:
         self._classifier = surefit.load(run.path, device="cpu", precision=precision)
-        self.setting = choose_hardware(MachineSettings(device="cpu", precision=precision)).precision
+        self.setting = self._classifier.hardware.precision
 
     def answer(self, texts: list[str]) -> Any:
         return self._classifier.predict(texts)
