@@ -22,7 +22,9 @@ $(VENV)/created:
 	$(PYTHON) -m venv $(VENV)
 	@touch $@
 
-$(VENV)/installed: $(VENV)/created pyproject.toml constraints.txt
+LOOPS := $(wildcard src/surefit/model/kernels/*.cpp src/surefit/model/kernels/*.h)
+
+$(VENV)/installed: $(VENV)/created pyproject.toml constraints.txt $(LOOPS)
 	@echo "Installing SureFit (a few minutes the first time) ..."
 	@$(PIP_INSTALL) --editable '.[offline]'
 	@touch $@

@@ -148,9 +148,10 @@ class InferenceTwins(Twins):
 
     def __init__(self, dtype: torch.dtype = torch.float32, **changes: Any) -> None:
         super().__init__(dtype, **changes)
-        activation = ACTIVATIONS[self.config.hidden_act]
         self.workspace = Workspace()
-        self.inference = self._inference([FloatProducts(own, activation, self.workspace) for own in self.fast.weights])
+        self.inference = self._inference(
+            [FloatProducts(own, self.config.hidden_act, self.workspace) for own in self.fast.weights]
+        )
 
     def change(self, name: str, factor: float) -> None:
         """Multiplies all weights whose names contain `name`, of both."""
@@ -161,9 +162,9 @@ class InferenceTwins(Twins):
 
     def find_ranges(self, batch: PackedBatch) -> dict[str, Range]:
         """The ranges of the activations in a batch."""
-        finder, activation = RangeFinder(), ACTIVATIONS[self.config.hidden_act]
+        finder, hidden_act = RangeFinder(), self.config.hidden_act
         layers = enumerate(layer_products(self.flat.values, self.flat, self.config, ""))
-        products = [ObservedProducts(layer, own, activation, self.workspace, finder.see) for layer, own in layers]
+        products = [ObservedProducts(layer, own, hidden_act, self.workspace, finder.see) for layer, own in layers]
         self._inference(products).first_tokens(batch)
         return finder.ranges()
 

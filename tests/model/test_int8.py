@@ -76,7 +76,7 @@ def test_activations_are_rounded_to_the_nearest_level(place: str, dtype: torch.d
     products, own = int8_products(random_products()), RANGES[f"0 {place}"]
     values = (drawn(TOKENS, HIDDEN) * 200 * own.scale).to(dtype)
     values[0, :5] = torch.tensor([0.0, 1e30, -1e30, float("inf"), -float("inf")])
-    levels = products.read(place, values)
+    levels = products.reading(place).of(values)
     assert (levels.dtype, levels.shape) == (torch.uint8, values.shape)
     assert levels[0, :5].tolist() == [own.zero_point, 255, 0, 255, 0]
     assert {0, 255} < set(levels.flatten().tolist())
@@ -90,7 +90,7 @@ def test_activations_are_rounded_to_the_nearest_level(place: str, dtype: torch.d
 def test_projections_are_the_sums_of_the_integers():
     weights = random_products()
     products = int8_products(weights)
-    levels = products.read("hidden", drawn(TOKENS, HIDDEN))
+    levels = products.reading("hidden").of(drawn(TOKENS, HIDDEN))
     found, expected = products.query_key_value(levels), exact_outputs(weights.qkv, levels, RANGES["0 hidden"])
     assert found.dtype == products.dtype == torch.bfloat16
     torch.testing.assert_close(found.double(), expected, rtol=2**-8, atol=1e-6)
@@ -103,9 +103,9 @@ def test_projections_are_the_sums_of_the_integers():
 def test_attention_s_projection_is_added_to_the_residual(tokens: int):
     weights, residual = random_products(), drawn(tokens, HIDDEN, seed=5)
     products = int8_products(weights)
-    levels = products.read("context", drawn(tokens, HIDDEN))
+    levels = products.reading("context").of(drawn(tokens, HIDDEN))
     expected = exact_outputs(weights.attention, levels, RANGES["0 context"]) + residual.double()
-    found = products.add_attention(levels, residual.clone())
+    found = products.attention(levels, residual.clone()).values
     assert found.dtype == torch.float32
     torch.testing.assert_close(found.double(), expected, rtol=0, atol=1e-5)
 
@@ -115,10 +115,10 @@ def test_attention_s_projection_is_added_to_the_residual(tokens: int):
 def test_feed_forward_is_two_products_with_levels_between(hidden_act: str):
     weights, residual = random_products(), drawn(TOKENS, HIDDEN, seed=5)
     products, between = int8_products(weights, hidden_act), RANGES["0 active"]
-    levels = products.read("middle", drawn(TOKENS, HIDDEN))
+    levels = products.reading("middle").of(drawn(TOKENS, HIDDEN))
     active = ACTIVATIONS[hidden_act].plain(exact_outputs(weights.widening, levels, RANGES["0 middle"]))
     expected = exact_outputs(weights.narrowing, plain_levels(active, between), between) + residual.double()
-    difference = (products.add_feed_forward(levels, residual.clone()).double() - expected).abs()
+    difference = (products.feed_forward(levels, residual.clone()).values.double() - expected).abs()
     # A value halfway between two levels may go either way, which moves the outputs by one level's share.
     assert difference.max() < 3 * between.scale * weights.narrowing.weight.abs().max()
     assert (difference < 1e-5).double().mean() > 0.9

@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from surefit.model.activations import ACTIVATIONS
 from surefit.model.configuration import BertConfig
 from surefit.model.dropout import StepDropout
 from surefit.model.encoder import BertEncoder, head_site
@@ -19,9 +18,10 @@ from surefit.model.fast_products import flat_order, layer_products
 from surefit.model.hardware import Hardware
 from surefit.model.heads import Head, logit_count, present_logits, weighted_loss_sum
 from surefit.model.inference_encoder import InferenceEncoder
-from surefit.model.inference_products import FloatProducts, LayerProducts
+from surefit.model.inference_products import FloatProducts, LayerProducts, PackedProducts, can_be_packed
 from surefit.model.int8_products import Int8Products, ObservedProducts, can_be_int8
 from surefit.model.int8_ranges import PLACES, Observe, Ranges, activation_name
+from surefit.model.kernels import library
 from surefit.model.parameters import FlatParameters
 from surefit.types import LabelSchema, PackedBatch
 
@@ -224,13 +224,11 @@ class Classifier(SequenceClassifier):
         self._fast, self._inference = None, None
         if hardware.device.type == "cpu" and not plain:
             self._fast = FastEncoder(self.bert, self._shape, self.flat, "bert.", hardware.dtype)
-            self._inference = self._inference_encoder(self._fast)
 
     def weights_changed(self) -> None:
         if self._fast is not None:
             self._fast.refresh()
-            if self._int8 is not None:
-                self._inference = self._inference_encoder(self._fast)
+        self._inference = None
 
     @property
     def int8_activations(self) -> dict[str, int]:
@@ -242,29 +240,31 @@ class Classifier(SequenceClassifier):
         return {activation_name(layer, place): channels[place] for layer in layers for place in PLACES}
 
     def observe(self, batches: Iterable[PackedBatch], see: Observe) -> None:
-        activation, workspace = ACTIVATIONS[self._shape.hidden_act], Workspace()
+        hidden_act, workspace = self._shape.hidden_act, Workspace()
         weights = layer_products(self.flat.values, self.flat, self._shape, "bert.")
-        products = [ObservedProducts(layer, own, activation, workspace, see) for layer, own in enumerate(weights)]
+        products = [ObservedProducts(layer, own, hidden_act, workspace, see) for layer, own in enumerate(weights)]
         encoder = InferenceEncoder(self.bert, self._shape.num_attention_heads, products, workspace)
         for batch in batches:
             encoder.first_tokens(batch)
 
     def _inference_encoder(self, fast: FastEncoder) -> InferenceEncoder:
         products: list[LayerProducts]
-        workspace = Workspace()
-        if self._int8 is None:
-            activation = ACTIVATIONS[self._shape.hidden_act]
-            products = [FloatProducts(own, activation, workspace) for own in fast.weights]
+        shape, workspace = self._shape, Workspace()
+        compiled = library.fits(shape.hidden_size, shape.intermediate_size, shape.num_attention_heads, shape.hidden_act)
+        if self._int8 is not None:
+            weights = layer_products(self.flat.values, self.flat, shape, "bert.")
+            products = [Int8Products(layer, own, shape.hidden_act, self._int8, workspace) for layer, own in enumerate(weights)]
+        elif can_be_packed(fast.dtype, shape.hidden_act):
+            products = [PackedProducts(own, shape.hidden_act, workspace) for own in fast.weights]
         else:
-            weights = layer_products(self.flat.values, self.flat, self._shape, "bert.")
-            products = [
-                Int8Products(layer, own, self._shape.hidden_act, self._int8, workspace) for layer, own in enumerate(weights)
-            ]
-        return InferenceEncoder(self.bert, self._shape.num_attention_heads, products, workspace)
+            products = [FloatProducts(own, shape.hidden_act, workspace) for own in fast.weights]
+        return InferenceEncoder(self.bert, shape.num_attention_heads, products, workspace, compiled=compiled)
 
     def forward(self, batch: PackedBatch, dropout: StepDropout | None = None) -> Tensor:
         """Logits of each row, shape (rows, classes), float32."""
-        if self._inference is not None and dropout is None and not torch.is_grad_enabled():
+        if self._fast is not None and dropout is None and not torch.is_grad_enabled():
+            if self._inference is None:
+                self._inference = self._inference_encoder(self._fast)
             first = self._inference.first_tokens(batch)
         else:
             with self._hardware.autocast():

@@ -8,20 +8,17 @@ what first tokens need.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
-import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from surefit.model.encoder import BertEncoder, Layer
-from surefit.model.fast_layout import FastLayout
 from surefit.model.fast_memory import Workspace
-from surefit.model.inference_attention import InferenceAttention
-from surefit.model.inference_products import LayerProducts
-from surefit.text.packing import large_row_groups
+from surefit.model.inference_products import LayerProducts, Reading
+from surefit.model.inference_steps import InferenceSteps, TorchSteps
+from surefit.model.kernels.inference_steps import CompiledSteps
 from surefit.types import PackedBatch
-
-aten = torch.ops.aten
 
 
 class InferenceEncoder:
@@ -32,13 +29,23 @@ class InferenceEncoder:
         heads: attention heads of a layer.
         products: of each layer.
         workspace: memory, the same that the products have.
+        compiled: whether to take the compiled loops, which must fit the encoder.
     """
 
-    def __init__(self, encoder: BertEncoder, heads: int, products: Sequence[LayerProducts], workspace: Workspace) -> None:
+    def __init__(
+        self,
+        encoder: BertEncoder,
+        heads: int,
+        products: Sequence[LayerProducts],
+        workspace: Workspace,
+        *,
+        compiled: bool = False,
+    ) -> None:
         self._encoder = encoder
         self._heads = heads
         self._products = products
         self._workspace = workspace
+        self._steps = CompiledSteps if compiled else TorchSteps
 
     @torch.no_grad()
     def first_tokens(self, batch: PackedBatch) -> Tensor:
@@ -47,46 +54,23 @@ class InferenceEncoder:
         Args:
             batch: the rows; longest first is fastest.
         """
-        dtype = self._products[0].dtype
-        layout = FastLayout(batch, large_row_groups(np.diff(batch.cu_seqlens)), self._heads, dtype)
-        attention = InferenceAttention(layout, self._workspace, dtype)
-        hidden = self._embed(batch, layout)
-        *layers, last = zip(self._encoder.encoder.layer, self._products, strict=True)
-        for modules, products in layers:
-            query_key_value = products.query_key_value(products.read("hidden", hidden))
-            hidden = self._second_half(modules, products, attention.all_tokens(query_key_value), hidden)
-        modules, products = last
-        read = products.read("hidden", hidden)
-        first_read, first = (tensor.index_select(0, layout.first_tokens) for tensor in (read, hidden))
-        context = attention.first_tokens(products.query(first_read), products.key_value(read))
-        return self._second_half(modules, products, context, first).clone()
+        steps = self._steps(self._encoder, self._heads, self._products[0].dtype, batch, self._workspace)
+        hidden, read = steps.embed(self._products[0].reading("hidden"))
+        for number, (products, following) in enumerate(pairwise(self._products)):
+            context = steps.attend(products.query_key_value(read), products.reading("context"))
+            hidden, read = self._second_half(steps, number, context, hidden, following.reading("hidden"))
+        last = self._products[-1]
+        first_read, first = (tensor.index_select(0, steps.first_tokens) for tensor in (read, hidden))
+        context = steps.attend_first(last.query(first_read), last.key_value(read), last.reading("context"))
+        return self._second_half(steps, len(self._products) - 1, context, first, None)[0].clone()
 
-    def _second_half(self, modules: nn.Module, products: LayerProducts, context: Tensor, residual: Tensor) -> Tensor:
-        """The layer's output from the context of its attention and from its input."""
+    def _second_half(
+        self, steps: InferenceSteps, number: int, context: Tensor, residual: Tensor, reading: Reading | None
+    ) -> tuple[Tensor, Tensor]:
+        """The layer's output, float32 and as it is read, from the context of its attention and from its input."""
+        modules, products = self._encoder.encoder.layer[number], self._products[number]
         assert isinstance(modules, Layer)
-        summed = products.add_attention(products.read("context", context), residual)
-        middle = self._normalize("middle", modules.attention.output.LayerNorm, summed)
-        summed = products.add_feed_forward(products.read("middle", middle), middle)
-        return self._normalize("output", modules.output.LayerNorm, summed)
-
-    def _embed(self, batch: PackedBatch, layout: FastLayout) -> Tensor:
-        modules, hidden = self._encoder.embeddings, self._encoder.embeddings.LayerNorm.normalized_shape[0]
-        summed = self._take("embeddings", layout.padded_tokens, hidden)
-        own = summed[: layout.tokens]
-        ids, positions, types = map(torch.from_numpy, (batch.input_ids, batch.position_ids, batch.token_type_ids))
-        torch.index_select(modules.word_embeddings.weight, 0, ids, out=own)
-        own.add_(modules.position_embeddings.weight.index_select(0, positions))
-        type_rows = modules.token_type_embeddings.weight
-        own.add_(type_rows if len(type_rows) == 1 else type_rows.index_select(0, types))
-        summed[layout.tokens :].copy_(own[0])  # not zeros, which LayerNorm may have to divide by their spread
-        return self._normalize("output", modules.LayerNorm, summed)
-
-    def _normalize(self, name: str, norm: nn.LayerNorm, values: Tensor) -> Tensor:
-        into = self._take(name, *values.shape)
-        mean, scale = self._take("statistics", 2, len(values), 1)
-        shape = list(norm.normalized_shape)
-        aten.native_layer_norm.out(values, shape, norm.weight, norm.bias, norm.eps, out0=into, out1=mean, out2=scale)
-        return into
-
-    def _take(self, name: str, *shape: int) -> Tensor:
-        return self._workspace.take(name, shape, torch.float32)
+        summed = products.attention(context, residual)
+        norm = modules.attention.output.LayerNorm
+        middle, read = steps.normalize("middle", norm, summed, products.reading("middle"), products.apart)
+        return steps.normalize("output", modules.output.LayerNorm, products.feed_forward(read, middle), reading)

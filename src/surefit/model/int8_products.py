@@ -11,21 +11,21 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from surefit.model.activations import ACTIVATIONS, Activation
 from surefit.model.fast_memory import Workspace
 from surefit.model.fast_products import Linear, Products, apply
-from surefit.model.inference_products import FloatProducts, LayerProducts
+from surefit.model.inference_products import FUSED, Apart, FloatProducts, LayerProducts, Reading, Sum
+from surefit.model.kernels import library
 from surefit.model.int8_ranges import LEVELS, PLACES, Observe, Range, Ranges, activation_name, widths
 
-# Names in oneDNN of the activations that it computes within a product.
-_FUSED = {"gelu": ("gelu", "none"), "gelu_new": ("gelu", "tanh"), "gelu_pytorch_tanh": ("gelu", "tanh"), "relu": ("relu", "")}
+# The product with levels has no more of the activations than these.
+_ACTIVATIONS = ("gelu", "gelu_new", "gelu_pytorch_tanh", "relu")
 _MOST_WEIGHT = 127
 _EXPECTED_ROWS = 2048
 
 
 def can_be_int8(hidden_act: str) -> bool:
     """Whether an encoder with this activation can be computed in int8."""
-    return hidden_act in _FUSED
+    return hidden_act in _ACTIVATIONS
 
 
 class Int8Products(LayerProducts):
@@ -52,14 +52,14 @@ class Int8Products(LayerProducts):
         self._weights = weights
         self._attention = _Int8Linear(weights.attention, own["context"])
         apart = torch.tensor(list(own["active"].outliers), dtype=torch.int64)
-        self._apart = _Apart(weights.widening.rows(apart), weights.narrowing.weight[:, apart].t().clone(), hidden_act)
+        self.apart = Apart(weights.widening.rows(apart), weights.narrowing.weight[:, apart].t().contiguous(), hidden_act)
         # What is computed apart counts as zero here, and zero stays zero.
         widening = Linear(weights.widening.weight.index_fill(0, apart, 0), weights.widening.bias.index_fill(0, apart, 0))
         narrowing = Linear(weights.narrowing.weight.index_fill(1, apart, 0), weights.narrowing.bias)
-        self._widening = _Int8Linear(widening, own["middle"], _FUSED[hidden_act])
+        self._widening = _Int8Linear(widening, own["middle"], FUSED[hidden_act])
         self._narrowing = _Int8Linear(narrowing, replace(own["active"], outliers={}))
-        self._steps = {
-            place: 1 / (chosen.scale * widths(chosen.outliers, weights.qkv.weight.shape[1]))
+        self._readings = {
+            place: LevelReading(place, chosen, weights.qkv.weight.shape[1], workspace)
             for place, chosen in own.items()
             if place != "active"
         }
@@ -78,18 +78,8 @@ class Int8Products(LayerProducts):
     def _key_value(self) -> _Int8Linear:
         return _Int8Linear(self._weights.qkv.part(self._weights.qkv.weight.shape[1]), self._ranges["hidden"])
 
-    def read(self, place: str, values: Tensor) -> Tensor:
-        """Levels, uint8: rounded to the nearest, those beyond the range to its end."""
-        chosen = self._ranges[place]
-        levels = self._workspace.take("unrounded levels", tuple(values.shape), torch.float32)
-        if values.dtype == torch.float32:
-            torch.mul(values, self._steps[place], out=levels)
-        else:
-            levels.copy_(values).mul_(self._steps[place])
-        # By way of int8, since conversions to uint8 are slow; flipping the first bit adds 128.
-        levels.round_().add_(chosen.zero_point - 128).clamp_(-128, 127)
-        rounded = self._workspace.take(f"levels of {place}", tuple(values.shape), torch.int8)
-        return rounded.copy_(levels).view(torch.uint8).bitwise_xor_(128)
+    def reading(self, place: str) -> Reading:
+        return self._readings[place]
 
     def query_key_value(self, hidden: Tensor) -> Tensor:
         return self._query_key_value.apply(hidden, torch.bfloat16)
@@ -100,36 +90,46 @@ class Int8Products(LayerProducts):
     def key_value(self, hidden: Tensor) -> Tensor:
         return self._key_value.apply(hidden, torch.bfloat16)
 
-    def add_attention(self, context: Tensor, residual: Tensor) -> Tensor:
-        return self._attention.add(context, residual)
+    def attention(self, context: Tensor, residual: Tensor) -> Sum:
+        return Sum(self._attention.add(context, residual), None)
 
-    def add_feed_forward(self, middle: Tensor, residual: Tensor) -> Tensor:
+    def feed_forward(self, middle: Tensor, residual: Tensor) -> Sum:
         active = self._widening.apply(middle, torch.uint8, self._ranges["active"])
-        apart = self._apart.values(residual)  # the middle itself, in float32
-        return self._apart.add(apart, self._narrowing.add(active, residual))
+        return Sum(self._narrowing.add(active, residual), None)
 
 
-@dataclass(frozen=True)
-class _Apart:
-    """A few channels of the feed-forward part, in float32.
+class LevelReading(Reading):
+    """Levels: rounded to the nearest, those beyond the range to its end.
 
-    Attributes:
-        widening: their weights and biases, shapes (channels, hidden) and (channels,).
-        narrowing: what they are multiplied with afterwards, shape (channels, hidden).
-        hidden_act: the activation between.
+    Args:
+        place: what the activations are.
+        chosen: their range.
+        channels: how many there are.
+        workspace: memory.
     """
 
-    widening: Linear
-    narrowing: Tensor
-    hidden_act: str
+    dtype = torch.uint8
 
-    def values(self, middle: Tensor) -> Tensor:
-        """Their values after the activation, shape (tokens, channels)."""
-        return ACTIVATIONS[self.hidden_act].plain(torch.addmm(self.widening.bias, middle, self.widening.weight.t()))
+    def __init__(self, place: str, chosen: Range, channels: int, workspace: Workspace) -> None:
+        self._place = place
+        self._zero_point = chosen.zero_point
+        self._steps = 1 / (chosen.scale * widths(chosen.outliers, channels))
+        self._workspace = workspace
 
-    def add(self, values: Tensor, summed: Tensor) -> Tensor:
-        """What they add to the layer's output, added in place."""
-        return summed.addmm_(values, self.narrowing)
+    def of(self, values: Tensor) -> Tensor:
+        levels = self._workspace.take("unrounded levels", tuple(values.shape), torch.float32)
+        if values.dtype == torch.float32:
+            torch.mul(values, self._steps, out=levels)
+        else:
+            levels.copy_(values).mul_(self._steps)
+        # By way of int8, since conversions to uint8 are slow; flipping the first bit adds 128.
+        levels.round_().add_(self._zero_point - 128).clamp_(-128, 127)
+        rounded = self._workspace.take(f"levels of {self._place}", tuple(values.shape), torch.int8)
+        return rounded.copy_(levels).view(torch.uint8).bitwise_xor_(128)
+
+    @cached_property
+    def structure(self) -> library.Reading:
+        return library.Reading(library.FORMS[self.dtype], self._zero_point, library.address(self._steps))
 
 
 class _Int8Linear:
@@ -171,22 +171,33 @@ class _Int8Linear:
 
 
 class ObservedProducts(FloatProducts):
-    """Products in float that show their activations, to find the ranges of `Int8Products`.
+    """Products in float32 that show their activations, to find the ranges of `Int8Products`.
 
     Args:
         layer: its number.
-        weights, activation, workspace: as for `FloatProducts`.
+        weights, hidden_act, workspace: as for `FloatProducts`.
         observe: told of each activation.
     """
 
-    def __init__(self, layer: int, weights: Products, activation: Activation, workspace: Workspace, observe: Observe) -> None:
-        super().__init__(weights, activation, workspace)
+    def __init__(self, layer: int, weights: Products, hidden_act: str, workspace: Workspace, observe: Observe) -> None:
+        super().__init__(weights, hidden_act, workspace)
         self._layer = layer
         self._observe = observe
 
-    def read(self, place: str, values: Tensor) -> Tensor:
-        self._observe(activation_name(self._layer, place), values)
-        return super().read(place, values)
+    def reading(self, place: str) -> Reading:
+        return _Observed(activation_name(self._layer, place), self._observe)
+
+
+class _Observed(Reading):
+    dtype = torch.float32
+
+    def __init__(self, name: str, observe: Observe) -> None:
+        self._name = name
+        self._observe = observe
+
+    def of(self, values: Tensor) -> Tensor:
+        self._observe(self._name, values)
+        return values
 
 
 @cache

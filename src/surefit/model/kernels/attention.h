@@ -1,0 +1,92 @@
+/* Attention of one head of one row: the pieces that forward and backward share.
+ *
+ * Everything is float32. A head's vectors are copied into a scratch, keys transposed, so that the loops run over
+ * whole vectors: `QUERIES` rows of sixteen or thirty-two values are summed in registers. */
+#pragma once
+#include "functions.h"
+
+#ifdef __AVX512F__
+constexpr long QUERIES = 8;
+#else
+constexpr long QUERIES = 2; /* of half as many registers, half as wide */
+#endif
+
+INLINE long rounded_up(long count, long step) { return (count + step - 1) / step * step; }
+
+/* rows x columns to columns x rows; both are multiples of sixteen. */
+template <int step> INLINE void exchange(f32v *lines) {
+    for (int first = 0; first < 16; first += 2 * step)
+        for (int at = first; at < first + step; at++) {
+            f32v low = lines[at], high = lines[at + step];
+            if constexpr (step == 8) {
+                lines[at] = shuffled<0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23>(low, high);
+                lines[at + step] = shuffled<8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31>(low, high);
+            } else if constexpr (step == 4) {
+                lines[at] = shuffled<0, 1, 2, 3, 16, 17, 18, 19, 8, 9, 10, 11, 24, 25, 26, 27>(low, high);
+                lines[at + step] = shuffled<4, 5, 6, 7, 20, 21, 22, 23, 12, 13, 14, 15, 28, 29, 30, 31>(low, high);
+            } else if constexpr (step == 2) {
+                lines[at] = shuffled<0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29>(low, high);
+                lines[at + step] = shuffled<2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31>(low, high);
+            } else {
+                lines[at] = shuffled<0, 16, 2, 18, 4, 20, 6, 22, 8, 24, 10, 26, 12, 28, 14, 30>(low, high);
+                lines[at + step] = shuffled<1, 17, 3, 19, 5, 21, 7, 23, 9, 25, 11, 27, 13, 29, 15, 31>(low, high);
+            }
+        }
+}
+
+INLINE void transpose(const float *from, long rows, long columns, float *into) {
+    for (long row = 0; row < rows; row += LANES)
+        for (long column = 0; column < columns; column += LANES) {
+            f32v lines[16];
+            for (int at = 0; at < 16; at++) lines[at] = load(from + (row + at) * columns + column);
+            exchange<8>(lines);
+            exchange<4>(lines);
+            exchange<2>(lines);
+            exchange<1>(lines);
+            for (int at = 0; at < 16; at++) store(into + (column + at) * rows + row, lines[at]);
+        }
+}
+
+/* `length` vectors of a head, `stride` apart, times `scale`; zeros up to `padded` vectors. */
+template <typename Value>
+INLINE void gather(const Value *from, long stride, long length, long padded, long width, float scale, float *into) {
+    for (long token = 0; token < length; token++)
+        for (long at = 0; at < width; at += LANES)
+            store(into + token * width + at, load(from + token * stride + at) * splat(scale));
+    memset(into + length * width, 0, (padded - length) * width * sizeof(float));
+}
+
+/* Adds left x right to `into`, or sets it: left (rows, shared), right (shared, columns), a few rows, one or two
+ * vectors of columns; the strides are those of left's rows, of right's and of into's. */
+template <long rows, long vectors, bool adds>
+INLINE void multiply_tile(
+    const float *left, long left_row, long left_shared, const float *right, long right_stride, long shared, float *into,
+    long into_stride
+) {
+    f32v sums[rows][vectors];
+    for (long row = 0; row < rows; row++)
+        for (long v = 0; v < vectors; v++) sums[row][v] = adds ? load(into + row * into_stride + v * LANES) : splat(0.0f);
+    for (long at = 0; at < shared; at++) {
+        f32v line[vectors];
+        for (long v = 0; v < vectors; v++) line[v] = load(right + at * right_stride + v * LANES);
+        for (long row = 0; row < rows; row++) {
+            f32v value = splat(left[row * left_row + at * left_shared]);
+            for (long v = 0; v < vectors; v++) sums[row][v] += value * line[v];
+        }
+    }
+    for (long row = 0; row < rows; row++)
+        for (long v = 0; v < vectors; v++) store(into + row * into_stride + v * LANES, sums[row][v]);
+}
+
+/* The same for any number of columns that is a multiple of sixteen. */
+template <long rows, bool adds>
+INLINE void multiply(
+    const float *left, long left_row, long left_shared, const float *right, long right_stride, long shared, float *into,
+    long into_stride, long columns
+) {
+    long column = 0;
+    for (; column + 2 * LANES <= columns; column += 2 * LANES)
+        multiply_tile<rows, 2, adds>(left, left_row, left_shared, right + column, right_stride, shared, into + column, into_stride);
+    if (column < columns)
+        multiply_tile<rows, 1, adds>(left, left_row, left_shared, right + column, right_stride, shared, into + column, into_stride);
+}

@@ -1,0 +1,115 @@
+/* What stands between the products of a layer in inference: sums, LayerNorm and the form that products read. */
+#include "forms.h"
+
+static void read_row(const float *row, long hidden, const Reading *reading, void *into) {
+    if (reading->form == FLOAT32) return; /* the row itself is read */
+    for (long at = 0; at < hidden; at += LANES) write(reading, into, at, at, load(row + at));
+}
+
+static void normalize_row(float *row, f32v sums, long hidden, const Norm *norm) {
+    float mean = sum_of(sums) / hidden;
+    f32v squares = splat(0.0f);
+    for (long at = 0; at < hidden; at += LANES) {
+        f32v distance = load(row + at) - splat(mean);
+        squares += distance * distance;
+    }
+    float scale = 1.0f / __builtin_sqrtf(sum_of(squares) / hidden + norm->eps);
+    for (long at = 0; at < hidden; at += LANES)
+        store(row + at, (load(row + at) - splat(mean)) * splat(scale) * load(norm->weight + at) + load(norm->bias + at));
+}
+
+constexpr long MOST_APART = 256;
+
+static void add_apart(float *row, long hidden, const Apart *apart) {
+    float active[MOST_APART] = {};
+    for (long channel = 0; channel < apart->channels; channel++) {
+        const float *weight = apart->widening + channel * hidden;
+        f32v sums = splat(0.0f);
+        for (long at = 0; at < hidden; at += LANES) sums += load(row + at) * load(weight + at);
+        active[channel] = sum_of(sums) + apart->bias[channel];
+    }
+    for (long first = 0; first < apart->channels; first += LANES)
+        with_activation(apart->activation, [&](auto activation) {
+            store(active + first, activation.value(load(active + first), nullptr));
+        });
+    for (long channel = 0; channel < apart->channels; channel++) {
+        const float *weight = apart->narrowing + channel * hidden;
+        for (long at = 0; at < hidden; at += LANES)
+            store(row + at, load(row + at) + splat(active[channel]) * load(weight + at));
+    }
+}
+
+template <typename Projected>
+INLINE void add_and_normalize(
+    const float *residual, const Projected *projected, long tokens, long hidden, const Norm *norm, float *into,
+    const Reading *reading, char *read, const Apart *apart, int threads
+) {
+    const long width = reading->form == BFLOAT16 ? 2 : 1;
+#pragma omp parallel for num_threads(threads) if (threads > 1)
+    for (long token = 0; token < tokens; token++) {
+        float *row = into + token * hidden;
+        f32v sums = splat(0.0f);
+        for (long at = 0; at < hidden; at += LANES) {
+            f32v values = load(residual + token * hidden + at);
+            if (projected) values += load(projected + token * hidden + at);
+            store(row + at, values);
+            sums += values;
+        }
+        normalize_row(row, sums, hidden, norm);
+        read_row(row, hidden, reading, read + token * hidden * width);
+        if (apart) add_apart(row, hidden, apart);
+    }
+}
+
+/* LayerNorm(residual + projected), float32, and the same as the next product reads it.
+ *
+ * residual: float32; projected: of the form given, or null. All are of shape (tokens, hidden), `into` may be the
+ * residual itself. What channels apart add to the layer's output is added to `into` after it has been read. */
+extern "C" void surefit_add_and_normalize(
+    const float *residual, const void *projected, int projected_form, long tokens, long hidden, const Norm *norm,
+    float *into, const Reading *reading, void *read, const Apart *apart, int threads
+) {
+    if (projected_form == BFLOAT16)
+        add_and_normalize(residual, (const bf16 *)projected, tokens, hidden, norm, into, reading, (char *)read, apart, threads);
+    else
+        add_and_normalize(residual, (const float *)projected, tokens, hidden, norm, into, reading, (char *)read, apart, threads);
+}
+
+/* LayerNorm of the sum of a word's, a position's and a type's embedding, each found by its number. */
+extern "C" void surefit_embed(
+    const int64_t *words, const int64_t *positions, const int64_t *types, const float *word_rows,
+    const float *position_rows, const float *type_rows, long tokens, long hidden, const Norm *norm, float *into,
+    const Reading *reading, void *read, int threads
+) {
+    const long width = reading->form == BFLOAT16 ? 2 : 1;
+#pragma omp parallel for num_threads(threads) if (threads > 1)
+    for (long token = 0; token < tokens; token++) {
+        const float *word = word_rows + words[token] * hidden, *position = position_rows + positions[token] * hidden;
+        const float *type = type_rows + types[token] * hidden;
+        float *row = into + token * hidden;
+        f32v sums = splat(0.0f);
+        for (long at = 0; at < hidden; at += LANES) {
+            f32v values = load(word + at) + load(position + at) + load(type + at);
+            store(row + at, values);
+            sums += values;
+        }
+        normalize_row(row, sums, hidden, norm);
+        read_row(row, hidden, reading, (char *)read + token * hidden * width);
+    }
+}
+
+template <typename Value, typename Activation>
+INLINE void activate(Value *values, long count, int threads, Activation activation) {
+#pragma omp parallel for num_threads(threads) if (threads > 1)
+    for (long at = 0; at < count; at += LANES) store(values + at, activation.value(load(values + at), nullptr));
+}
+
+/* The activation of `count` values, a multiple of sixteen, in their place. */
+extern "C" void surefit_activate(void *values, int form, long count, int kind, int threads) {
+    with_activation(kind, [&](auto activation) {
+        if (form == BFLOAT16)
+            activate((bf16 *)values, count, threads, activation);
+        else
+            activate((float *)values, count, threads, activation);
+    });
+}
