@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from torch import Tensor, nn
 
-from surefit.model.activations import ACTIVATIONS
 from surefit.model.configuration import BertConfig
 from surefit.model.dropout import StepDropout
 from surefit.model.encoder import BertEncoder
@@ -21,6 +21,7 @@ from surefit.model.inference_encoder import InferenceEncoder
 from surefit.model.inference_products import FloatProducts, LayerProducts
 from surefit.model.int8_products import Int8Products, ObservedProducts
 from surefit.model.int8_ranges import Range, RangeFinder, Ranges
+from surefit.model.kernels import library
 from surefit.model.parameters import FlatParameters
 from surefit.types import Encoding, PackedBatch
 
@@ -29,7 +30,7 @@ SIZES = {
     "vocab_size": VOCABULARY,
     "hidden_size": 32,
     "num_hidden_layers": 2,
-    "num_attention_heads": 4,
+    "num_attention_heads": 2,
     "intermediate_size": 64,
     "max_position_embeddings": 128,
     "hidden_dropout_prob": 0.1,
@@ -93,15 +94,22 @@ class Twins:
     Args:
         dtype: of the fast computation.
         changes: to the sizes.
+
+    Attributes:
+        compiled: whether it is made by the compiled loops.
     """
+
+    compiled = False
 
     def __init__(self, dtype: torch.dtype = torch.float32, **changes: Any) -> None:
         self.config = BertConfig.from_dict(SIZES | changes)
         self.encoder = random_encoder(self.config)
         self.plain = copy.deepcopy(self.encoder).double()
+        if self.compiled and not library.fits(self.config):
+            pytest.skip("the compiled loops were not built, or do not take this shape")
         words = self.encoder.embeddings.word_embeddings.weight
         self.flat = FlatParameters(self.encoder, words, flat_order(self.config.num_hidden_layers, ""))
-        self.fast = FastEncoder(self.encoder, self.config, self.flat, "", dtype)
+        self.fast = FastEncoder(self.encoder, self.config, self.flat, "", dtype, compiled=self.compiled)
 
     def outputs(self, batch: PackedBatch, dropout: StepDropout | None = None) -> Tensor:
         """What the fast encoder makes of a batch, no backward pass following."""

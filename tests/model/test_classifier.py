@@ -196,6 +196,23 @@ def test_loaded_weights_are_computed_with(tiny_bert: Path, precision: str):
     assert torch.equal(logits_of(ours, batch), changed)
 
 
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@each_way
+def test_predictions_between_forward_and_backward_pass_do_no_harm(tiny_bert: Path, plain: bool, precision: str):
+    ours, batch = ours_and_batch(tiny_bert, THREE, plain=plain, precision=precision)
+    other, gradients = rows_of(batch, 2, 3), []
+    for predicts in (False, True):
+        ours.flat.make_gradients()
+        ours.flat.clear_gradients(torch.arange(ours.vocabulary_rows))
+        loss = ours(batch, STEP).square().sum()
+        predicted = logits_of(ours, other) if predicts else None
+        loss.backward()
+        gradients.append(gradients_of(ours))
+    assert predicted is not None
+    assert torch.equal(predicted, logits_of(ours, other))
+    assert all(torch.equal(own, gradients[0][name]) for name, own in gradients[1].items())
+
+
 def test_classifier_may_be_prepared_again(tiny_bert: Path):
     ours, batch = ours_and_batch(tiny_bert, TWO)
     ours(batch).square().sum().backward()

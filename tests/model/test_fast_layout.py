@@ -48,7 +48,7 @@ def test_sizes_are_those_of_the_groups(lengths: list[int]):
 def test_moves_undo_each_other(lengths: list[int], kinds: int):
     layout = layout_of(lengths)
     by_token = head_vectors_of(layout, kinds).view(-1, HEAD_DIM)
-    moves = layout.moves[kinds]
+    moves = layout.moves(kinds)
     by_group = by_token[moves.by_group]
     assert by_group.shape == (layout.head_vectors(kinds), HEAD_DIM)
     assert torch.equal(by_group[moves.by_token], by_token[: layout.tokens * kinds * HEADS])
@@ -58,10 +58,10 @@ def test_moves_undo_each_other(lengths: list[int], kinds: int):
 @each_kind
 def test_padding_is_the_first_empty_token(lengths: list[int], kinds: int):
     layout = layout_of(lengths)
-    by_group = layout.moves[kinds].by_group
+    by_group = layout.moves(kinds).by_group
     first_empty = layout.tokens * kinds * HEADS
     real = torch.zeros(len(by_group), dtype=torch.bool)
-    real[layout.moves[kinds].by_token] = True
+    real[layout.moves(kinds).by_token] = True
     assert (by_group[~real] == first_empty).all()
     assert (by_group[real] < first_empty).all()
     assert first_empty < layout.padded_tokens * kinds * HEADS
@@ -72,7 +72,7 @@ def test_padding_is_the_first_empty_token(lengths: list[int], kinds: int):
 def test_rectangles_hold_each_row_kind_and_head(lengths: list[int], kinds: int):
     layout = layout_of(lengths)
     packed = head_vectors_of(layout, kinds)
-    rectangles = layout.rectangles(packed.view(-1, HEAD_DIM)[layout.moves[kinds].by_group], kinds)
+    rectangles = layout.rectangles(packed.view(-1, HEAD_DIM)[layout.moves(kinds).by_group], kinds)
     rows = packed[: layout.tokens].view(-1, kinds, HEADS, HEAD_DIM).split(lengths)
     for group, parts in zip(layout.groups, rectangles, strict=True):
         assert len(parts) == kinds
@@ -148,6 +148,6 @@ def test_keys_of_tokens_are_told_from_those_of_padding(lengths: list[int], group
 @each_batch
 def test_layouts_of_large_groups_move_each_head_vector_to_a_place_of_its_own(lengths: list[int]):
     layout = FastLayout(ragged_batch(lengths), large_row_groups(np.array(lengths)), HEADS, torch.float32)
-    for moves in layout.moves.values():
+    for moves in map(layout.moves, (1, 2, 3)):
         assert len(moves.by_token.unique()) == len(moves.by_token)
         assert torch.equal(moves.by_group[moves.by_token], torch.arange(len(moves.by_token)))

@@ -46,37 +46,27 @@ def test_what_inference_mode_made_can_be_written_to_later():
     assert not workspace.take("scores", (8,), FP32).zero_().is_inference()
 
 
-@pytest.mark.parametrize("keeps", [True, False])
-def test_layers_have_memory_of_their_own_where_it_must_last(keeps: bool):
-    memory = PassMemory(Workspace(), torch.bfloat16, keeps=keeps)
+def test_layers_have_memory_of_their_own_where_it_must_last():
+    memory = PassMemory(Workspace(), torch.bfloat16)
     first, second = memory.take_kept("sum", 0, 4, 2), memory.take_kept("sum", 1, 4, 2)
     assert (first.dtype, memory.take("mean", 3, dtype=FP32).dtype) == (torch.bfloat16, FP32)
-    assert (first.data_ptr() != second.data_ptr()) is keeps
+    assert first.data_ptr() != second.data_ptr()
     assert memory.kept("sum", 0).data_ptr() == first.data_ptr()
     assert memory.kept("sum", 1).data_ptr() == second.data_ptr()
 
 
 def test_what_is_kept_is_found():
-    memory = PassMemory(Workspace(), FP32, keeps=True)
+    memory = PassMemory(Workspace(), FP32)
     mask = torch.ones(3)
     assert memory.keep("mask", 1, mask) is mask
     assert memory.find("mask", 1) is mask
     assert memory.find("mask", 0) is None
 
 
-def test_passes_that_do_not_keep_overwrite_nothing_kept():
-    workspace = Workspace()
-    keeping = PassMemory(workspace, FP32, keeps=True)
-    kept = keeping.take_kept("sum", 0, 4).fill_(1)
-    PassMemory(workspace, FP32, keeps=False).take_kept("sum", 0, 4).fill_(2)
-    assert keeping.kept("sum", 0) is kept
-    assert kept.eq(1).all()
-
-
 def test_what_a_later_pass_has_overwritten_is_not_given():
     workspace = Workspace()
-    earlier = PassMemory(workspace, FP32, keeps=True)
+    earlier = PassMemory(workspace, FP32)
     earlier.take_kept("sum", 0, 4)
-    PassMemory(workspace, FP32, keeps=True)
+    PassMemory(workspace, FP32)
     with pytest.raises(RuntimeError, match="backward pass must come before"):
         earlier.kept("sum", 0)

@@ -223,7 +223,9 @@ class Classifier(SequenceClassifier):
         super().prepare(hardware, int8=int8)
         self._fast, self._inference = None, None
         if hardware.device.type == "cpu" and not plain:
-            self._fast = FastEncoder(self.bert, self._shape, self.flat, "bert.", hardware.dtype)
+            self._fast = FastEncoder(
+                self.bert, self._shape, self.flat, "bert.", hardware.dtype, compiled=library.fits(self._shape)
+            )
 
     def weights_changed(self) -> None:
         if self._fast is not None:
@@ -250,7 +252,7 @@ class Classifier(SequenceClassifier):
     def _inference_encoder(self, fast: FastEncoder) -> InferenceEncoder:
         products: list[LayerProducts]
         shape, workspace = self._shape, Workspace()
-        compiled = library.fits(shape.hidden_size, shape.intermediate_size, shape.num_attention_heads, shape.hidden_act)
+        compiled = library.fits(shape)
         if self._int8 is not None:
             weights = layer_products(self.flat.values, self.flat, shape, "bert.")
             products = [Int8Products(layer, own, shape.hidden_act, self._int8, workspace) for layer, own in enumerate(weights)]

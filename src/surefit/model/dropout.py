@@ -6,13 +6,17 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from surefit.model.kernels.library import call, library, team
 from surefit.text.packing import row_groups
 from surefit.types import PackedBatch
 
 _STEPS = 256
+# Compiled loops read whole vectors.
+SLACK = 16
 
 
 @dataclass(frozen=True)
@@ -59,14 +63,15 @@ class StepDropout:
             start: place of the first value in the site's stream.
             count: how many values.
             p: share to drop.
+
+        Returns:
+            a part of a longer tensor: `SLACK` more bytes can be read behind it.
         """
         generator = np.random.PCG64DXSM(np.random.SeedSequence([self.seed, self.step, site]))
         generator.advance(start // 8)
         skipped = start % 8
-        words = np.random.Generator(generator).integers(0, 2**64, (skipped + count + 7) // 8, dtype=np.uint64)
-        drawn = words.view(np.uint8)[skipped : skipped + count]
-        keep = np.greater_equal(drawn, dropped_of_256(p)).view(np.int8)
-        return torch.from_numpy(np.negative(keep, out=keep))
+        kept = _kept_bytes(generator, (skipped + count + SLACK + 7) // 8, dropped_of_256(p))
+        return torch.from_numpy(kept)[skipped : skipped + count]
 
     def drop(self, values: Tensor, site: int, start: int, p: float) -> Tensor:
         """Zeroes a random share of the values and scales up the others; arguments as for `keep`."""
@@ -76,6 +81,19 @@ class StepDropout:
             return functional.dropout(values, p)
         keep = self.keep(site, start, values.numel(), p).view(values.shape)
         return values * keep.bool() * kept_scale(p)
+
+
+def _kept_bytes(generator: np.random.PCG64DXSM, words: int, dropped: int) -> NDArray[np.int8]:
+    """-1 for random bytes of at least `dropped`, 0 for the others; eight a word."""
+    if library() is None:
+        drawn = np.random.Generator(generator).integers(0, 2**64, words, dtype=np.uint64).view(np.uint8)
+        keep = np.greater_equal(drawn, dropped).view(np.int8)
+        return np.negative(keep, out=keep)
+    numbers = generator.state["state"]
+    halves = [half for name in ("state", "inc") for half in divmod(numbers[name], 2**64)]
+    into = np.empty(8 * words, np.int8)
+    call("surefit_keep")(*halves, words, dropped, into.ctypes.data, team(len(into)))
+    return into
 
 
 _BITS = {torch.bfloat16: torch.int16, torch.float32: torch.int32}

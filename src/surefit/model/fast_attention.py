@@ -109,9 +109,10 @@ class FastAttention:
             _product(probabilities, value, self._masks.score_scale, into)
         return context
 
-    def backward_first(self, layer: int, query: Tensor, of_context: Tensor) -> tuple[Tensor, Tensor]:
-        """The gradients of `forward_first`'s query, which is given, and key_value from that of its result."""
+    def backward_first(self, layer: int, of_context: Tensor) -> tuple[Tensor, Tensor]:
+        """The gradients of `forward_first`'s query and key_value from that of its result."""
         layout, memory = self._layout, self._memory
+        query = memory.kept("query", layer)
         by_group = memory.take("gradient by group", layout.head_vectors(2), self._head_dim)
         of_query = memory.take("gradient of query", *query.shape)
         halves, of_halves = layout.rectangles(memory.kept("by group", layer), 2), layout.rectangles(by_group, 2)
@@ -136,10 +137,10 @@ class FastAttention:
         return keep_values(probabilities, keep, self._memory.take("kept probabilities", self._layout.scores))
 
     def _to_groups(self, by_token: Tensor, kinds: int, into: Tensor) -> Tensor:
-        return torch.index_select(by_token.view(-1, self._head_dim), 0, self._layout.moves[kinds].by_group, out=into)
+        return torch.index_select(by_token.view(-1, self._head_dim), 0, self._layout.moves(kinds).by_group, out=into)
 
     def _to_tokens(self, by_group: Tensor, kinds: int, into: Tensor) -> Tensor:
-        tokens, moves = self._layout.tokens, self._layout.moves[kinds]
+        tokens, moves = self._layout.tokens, self._layout.moves(kinds)
         torch.index_select(by_group, 0, moves.by_token, out=into[:tokens].view(-1, self._head_dim))
         into[tokens:].zero_()
         return into

@@ -50,7 +50,6 @@ class FastLayout:
         slots: tokens of all groups' rectangles.
         scores: attention scores of all groups and heads.
         first_tokens: place of each row's first token, shape (rows,), int64.
-        moves: kinds of head vectors side by side in a token (1, 2 or 3) -> how they move.
     """
 
     def __init__(self, batch: PackedBatch, groups: list[RowGroup], heads: int, dtype: torch.dtype) -> None:
@@ -65,8 +64,7 @@ class FastLayout:
         self._lengths = lengths
         self._position_ids = batch.position_ids
         self._dtype = dtype
-        # Of the context, of key and value, and of query, key and value.
-        self.moves = {kinds: self._moves(kinds) for kinds in (1, 2, 3)}
+        self._moves: dict[int, Moves] = {}
 
     def head_vectors(self, kinds: int) -> int:
         """Head vectors of all groups' rectangles."""
@@ -96,11 +94,26 @@ class FastLayout:
         head_dim = of_rows.shape[1] // self.heads
         return [of_rows[group.first : group.first + group.rows].view(-1, 1, head_dim) for group in self.groups]
 
-    def _moves(self, kinds: int) -> Moves:
-        places = self._places(kinds)
-        by_group = np.full(self.slots * self.heads * kinds, places.size, np.int64)
-        by_group[places.ravel()] = np.arange(places.size)
-        return Moves(torch.from_numpy(by_group), torch.from_numpy(places.ravel()))
+    def moves(self, kinds: int) -> Moves:
+        """How head vectors move, of which so many kinds stand side by side in a token: the context, key and value, or all."""
+        if kinds not in self._moves:
+            places = self._places(kinds)
+            by_group = np.full(self.slots * self.heads * kinds, places.size, np.int64)
+            by_group[places.ravel()] = np.arange(places.size)
+            self._moves[kinds] = Moves(torch.from_numpy(by_group), torch.from_numpy(places.ravel()))
+        return self._moves[kinds]
+
+    @cached_property
+    def score_places(self) -> Int64Array:
+        """Of each row the place of its first score and the distance from query to query, shape (2, rows)."""
+        places = np.empty((2, len(self._lengths)), np.int64)
+        start = 0
+        for group in self.groups:
+            own = slice(group.first, group.first + group.rows)
+            size = self.heads * group.width**2
+            places[0, own], places[1, own] = start + np.arange(group.rows) * size, group.width
+            start += group.rows * size
+        return places
 
     def _places(self, kinds: int) -> Int64Array:
         """Place of each head vector of each token, shape (tokens, kinds, heads)."""

@@ -15,12 +15,12 @@ class Workspace(threading.local):
     Each thread has buffers of its own, so that several may predict at the same time.
 
     Attributes:
-        keeping_passes: how many passes there were so far whose values had to last.
+        passes: how many there were so far whose values have to last.
     """
 
     def __init__(self) -> None:
         self._buffers: dict[tuple[str, torch.dtype], Tensor] = {}
-        self.keeping_passes = 0
+        self.passes = 0
 
     def take(self, name: str, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
         """A tensor of undefined content.
@@ -46,14 +46,12 @@ class PassMemory:
     Args:
         workspace: where it comes from.
         dtype: of activations.
-        keeps: whether a backward pass follows, so that every layer's values must last.
     """
 
-    def __init__(self, workspace: Workspace, dtype: torch.dtype, *, keeps: bool) -> None:
+    def __init__(self, workspace: Workspace, dtype: torch.dtype) -> None:
         self._workspace = workspace
-        self._keeps = keeps
-        workspace.keeping_passes += keeps
-        self._number = workspace.keeping_passes
+        workspace.passes += 1
+        self._number = workspace.passes
         self._kept: dict[tuple[str, int], Tensor] = {}
         self.dtype = dtype
 
@@ -63,8 +61,7 @@ class PassMemory:
 
     def take_kept(self, name: str, layer: int, *shape: int, dtype: torch.dtype | None = None) -> Tensor:
         """Memory for what the backward pass of a layer needs; `kept` finds it again."""
-        own = f"{name} {layer}" if self._keeps else name
-        return self.keep(name, layer, self._workspace.take(own, shape, dtype or self.dtype))
+        return self.keep(name, layer, self._workspace.take(f"{name} {layer}", shape, dtype or self.dtype))
 
     def keep(self, name: str, layer: int, tensor: Tensor) -> Tensor:
         """Remembers a tensor for the backward pass, and gives it back."""
@@ -75,9 +72,9 @@ class PassMemory:
         """What was kept.
 
         Raises:
-            RuntimeError: another pass that keeps its values has begun since, and has overwritten them.
+            RuntimeError: another pass has begun since, and has overwritten them.
         """
-        if self._number != self._workspace.keeping_passes:
+        if self._number != self._workspace.passes:
             raise RuntimeError("each batch's backward pass must come before the next batch's forward pass")
         return self._kept[name, layer]
 

@@ -80,12 +80,9 @@ def apply(linear: Linear, values: Tensor, into: Tensor, scale: float = 1.0) -> T
     return torch.addmm(linear.bias, values, linear.weight.t(), beta=scale, alpha=scale, out=into)
 
 
-def backward_to_weights(of_linear: Linear, flowing: Tensor, values: Tensor, scale: float = 1.0) -> None:
-    """Sets the gradients of weight and bias, of outputs that were multiplied by `scale` afterwards."""
+def backward_to_weight(of_linear: Linear, flowing: Tensor, values: Tensor, scale: float = 1.0) -> None:
+    """Sets the gradient of the weight, of outputs that were multiplied by `scale` afterwards."""
     torch.addmm(of_linear.weight, flowing.t(), values, beta=0, alpha=scale, out=of_linear.weight)
-    torch.sum(flowing, 0, out=of_linear.bias)
-    if scale != 1:
-        of_linear.bias.mul_(scale)
 
 
 def backward_to_values(linear: Linear, flowing: Tensor, scale: float, into: Tensor) -> Tensor:

@@ -48,7 +48,7 @@ class InferenceAttention:
             contexts.div_(sums)
         context = self._take("context", layout.padded_tokens, hidden)
         own = context[: layout.tokens].view(-1, head_dim)
-        torch.index_select(contexts, 0, layout.moves[1].by_token, out=own)
+        torch.index_select(contexts, 0, layout.moves(1).by_token, out=own)
         context[layout.tokens :].zero_()
         return context
 
@@ -111,7 +111,7 @@ class InferenceAttention:
     def _to_groups(self, by_token: Tensor, kinds: int, head_dim: int) -> Tensor:
         by_token[self._layout.tokens :].zero_()
         into = self._take("by group", self._layout.head_vectors(kinds), head_dim)
-        return torch.index_select(by_token.view(-1, head_dim), 0, self._layout.moves[kinds].by_group, out=into)
+        return torch.index_select(by_token.view(-1, head_dim), 0, self._layout.moves(kinds).by_group, out=into)
 
     def _take(self, name: str, *shape: int) -> Tensor:
         return self._workspace.take(name, shape, self._dtype)

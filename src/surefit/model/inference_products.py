@@ -16,7 +16,6 @@ from surefit.model.fast_products import Linear, Products, apply
 from surefit.model.int8_ranges import PLACES
 from surefit.model.kernels import library
 
-
 # Rows that weights are laid out for.
 _EXPECTED_ROWS = 2048
 
@@ -131,8 +130,12 @@ class LayerProducts(ABC):
 
 # Names in oneDNN of the activations that it computes within a product.
 FUSED = {
-    **{"gelu": ("gelu", "none"), "gelu_new": ("gelu", "tanh"), "gelu_pytorch_tanh": ("gelu", "tanh")},
-    **{"relu": ("relu", ""), "silu": ("swish", ""), "swish": ("swish", "")},
+    "gelu": ("gelu", "none"),
+    "gelu_new": ("gelu", "tanh"),
+    "gelu_pytorch_tanh": ("gelu", "tanh"),
+    "relu": ("relu", ""),
+    "silu": ("swish", ""),
+    "swish": ("swish", ""),
 }
 
 

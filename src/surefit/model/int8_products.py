@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache, cached_property
 from typing import Any
 
@@ -14,8 +14,8 @@ from torch import Tensor
 from surefit.model.fast_memory import Workspace
 from surefit.model.fast_products import Linear, Products, apply
 from surefit.model.inference_products import FUSED, Apart, FloatProducts, LayerProducts, Reading, Sum
-from surefit.model.kernels import library
 from surefit.model.int8_ranges import LEVELS, PLACES, Observe, Range, Ranges, activation_name, widths
+from surefit.model.kernels import library
 
 # The product with levels has no more of the activations than these.
 _ACTIVATIONS = ("gelu", "gelu_new", "gelu_pytorch_tanh", "relu")

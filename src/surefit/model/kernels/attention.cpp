@@ -1,6 +1,5 @@
 /* Attention forward: softmax(Q K^T / sqrt(d)) V, Vaswani et al. 2017, equation 1, row by row and head by head. */
 #include "attention.h"
-#include "forms.h"
 #include <omp.h>
 
 /* Scores to exponentials, in place, less the largest of each query; zero behind the row's end. */
@@ -18,14 +17,6 @@ INLINE void to_exponentials(float *scores, long queries, long length, long padde
             sum += value;
         }
         sums[query] = sum_of(sum);
-    }
-}
-
-INLINE void drop(float *line, const uint8_t *keep, long length) {
-    for (long at = 0; at < length; at += LANES) {
-        i8v bytes;
-        memcpy(&bytes, keep + at, sizeof bytes);
-        store(line + at, (f32v)((i32v)load(line + at) & __builtin_convertvector(bytes, i32v)));
     }
 }
 
@@ -51,17 +42,20 @@ INLINE void attend(
         to_exponentials(scores, queries, length, padded, largest, sums);
         if (mask)
             for (long q = 0; q < queries; q++)
-                drop(scores + q * padded, mask->keep + mask->first[row] + (head * mask->width[row] + at + q) * mask->width[row], length);
+                for (long key_at = 0; key_at < length; key_at += LANES) {
+                    float *line = scores + q * padded + key_at;
+                    store(line, kept(load(line), kept_of(mask, row, head, at + q) + key_at));
+                }
         multiply<QUERIES, false>(scores, padded, 1, value, width, length, context, width, width);
         for (long q = 0; q < queries; q++) {
             const long token = first_query + at + q;
-            const float scale = (mask ? mask->scale : 1.0f) / sums[q];
+            const float inverse = 1.0f / sums[q], scale = mask ? mask->scale * inverse : inverse;
             for (long channel = 0; channel < width; channel += LANES)
                 write(reading, into, head * width + channel, token * hidden + head * width + channel,
                       load(context + q * width + channel) * splat(scale));
             if (statistics) {
                 statistics[(token * heads.heads + head) * 2] = largest[q];
-                statistics[(token * heads.heads + head) * 2 + 1] = 1.0f / sums[q];
+                statistics[(token * heads.heads + head) * 2 + 1] = inverse;
             }
         }
     }

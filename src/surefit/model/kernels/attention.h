@@ -3,7 +3,7 @@
  * Everything is float32. A head's vectors are copied into a scratch, keys transposed, so that the loops run over
  * whole vectors: `QUERIES` rows of sixteen or thirty-two values are summed in registers. */
 #pragma once
-#include "functions.h"
+#include "forms.h"
 
 #ifdef __AVX512F__
 constexpr long QUERIES = 8;
@@ -89,4 +89,8 @@ INLINE void multiply(
         multiply_tile<rows, 2, adds>(left, left_row, left_shared, right + column, right_stride, shared, into + column, into_stride);
     if (column < columns)
         multiply_tile<rows, 1, adds>(left, left_row, left_shared, right + column, right_stride, shared, into + column, into_stride);
+}
+
+INLINE const uint8_t *kept_of(const ScoreMask *mask, long row, long head, long query) {
+    return mask->keep + mask->first[row] + (head * mask->width[row] + query) * mask->width[row];
 }

@@ -99,17 +99,17 @@ extern "C" void surefit_embed(
 }
 
 template <typename Value, typename Activation>
-INLINE void activate(Value *values, long count, int threads, Activation activation) {
+INLINE void activate(const Value *values, long count, Value *into, int threads, Activation activation) {
 #pragma omp parallel for num_threads(threads) if (threads > 1)
-    for (long at = 0; at < count; at += LANES) store(values + at, activation.value(load(values + at), nullptr));
+    for (long at = 0; at < count; at += LANES) store(into + at, activation.value(load(values + at), nullptr));
 }
 
-/* The activation of `count` values, a multiple of sixteen, in their place. */
-extern "C" void surefit_activate(void *values, int form, long count, int kind, int threads) {
+/* The activation of `count` values, a multiple of sixteen; `into` may be the values themselves. */
+extern "C" void surefit_activate(const void *values, int form, long count, int kind, void *into, int threads) {
     with_activation(kind, [&](auto activation) {
         if (form == BFLOAT16)
-            activate((bf16 *)values, count, threads, activation);
+            activate((const bf16 *)values, count, (bf16 *)into, threads, activation);
         else
-            activate((float *)values, count, threads, activation);
+            activate((const float *)values, count, (float *)into, threads, activation);
     });
 }

@@ -13,11 +13,8 @@ from surefit.model.fast_memory import Workspace
 from surefit.model.inference_products import Apart, Reading, Sum
 from surefit.model.inference_steps import InferenceSteps
 from surefit.model.kernels import library
-from surefit.model.kernels.library import FORMS, Heads, Norm, Rows, address, call, team
+from surefit.model.kernels.library import FORMS, Rows, address, attention_team, call, team
 from surefit.types import Int64Array, PackedBatch
-
-# Attention takes about as long as other steps on so many times fewer values.
-_ATTENTION_SHARE = 16
 
 # The library for products generates code for each number of tokens, so that it is rounded up: to a multiple of
 # the second for batches of less than the first.
@@ -54,14 +51,15 @@ class CompiledSteps(InferenceSteps):
         call("surefit_embed")(
             *(one.ctypes.data for one in numbers),
             *(address(table.weight) for table in tables),
-            *(self._tokens, hidden, byref(_norm(norm)), address(into)),
+            *(self._tokens, hidden, byref(library.norm(norm)), address(into)),
             *(byref(reading.structure), address(read), team(self._tokens * hidden)),
         )
         return into, read
 
     def attend(self, query_key_value: Tensor, reading: Reading) -> Tensor:
         hidden = query_key_value.shape[1] // 3
-        return self._attend(*query_key_value.view(-1, 3, hidden).unbind(1), reading, only_first=False)
+        query, key, value = query_key_value.view(-1, 3, hidden).unbind(1)
+        return self._attend(query, key, value, reading, only_first=False)
 
     def attend_first(self, query: Tensor, key_value: Tensor, reading: Reading) -> Tensor:
         key, value = key_value.view(len(key_value), 2, -1).unbind(1)
@@ -75,7 +73,7 @@ class CompiledSteps(InferenceSteps):
         into, read = self._results(name, (count, hidden), reading)
         call("surefit_add_and_normalize")(
             *(address(values), address(projected), 0 if projected is None else FORMS[projected.dtype]),
-            *(min(count, self._tokens), hidden, byref(_norm(norm)), address(into)),
+            *(min(count, self._tokens), hidden, byref(library.norm(norm)), address(into)),
             *(byref(_NOTHING if reading is None else reading.structure), address(read)),
             *(None if apart is None else byref(apart.structure), team(count * hidden)),
         )
@@ -83,13 +81,11 @@ class CompiledSteps(InferenceSteps):
 
     def _attend(self, query: Tensor, key: Tensor, value: Tensor, reading: Reading, *, only_first: bool) -> Tensor:
         batch, hidden = self._batch, query.shape[1]
-        heads = Heads(
-            *(self._heads, hidden // self._heads, query.stride(0), key.stride(0)),
-            *(query.data_ptr(), key.data_ptr(), value.data_ptr(), FORMS[query.dtype]),
-        )
+        heads = library.heads(self._heads, query, key, value)
         rows = Rows(len(batch), batch.max_seqlen, only_first, self._ends.ctypes.data)
-        threads = team(self._tokens * batch.max_seqlen * hidden // _ATTENTION_SHARE)
-        scratch = self._workspace.take("scratch", (threads, call("surefit_attention_scratch")(batch.max_seqlen, heads.width)), torch.float32)
+        threads = attention_team(batch, hidden)
+        size = call("surefit_attention_scratch")(batch.max_seqlen, heads.width)
+        scratch = self._workspace.take("scratch", (threads, size), torch.float32)
         into = self._workspace.take("context", (len(query), hidden), reading.dtype)
         call("surefit_attention")(
             *(byref(heads), byref(rows), None, byref(reading.structure)),
@@ -105,10 +101,6 @@ class CompiledSteps(InferenceSteps):
 
 
 _NOTHING = library.Reading(FORMS[torch.float32], 0, None)
-
-
-def _norm(module: nn.LayerNorm) -> Norm:
-    return Norm(address(module.weight), address(module.bias), module.eps)
 
 
 def _rows_of(table: nn.Embedding, numbers: Int64Array) -> Int64Array:

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable
-from ctypes import POINTER, Structure, c_float, c_int, c_int32, c_int64, c_long, c_void_p
+from ctypes import POINTER, Structure, c_float, c_int, c_int32, c_int64, c_long, c_uint64, c_void_p
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+from surefit.model.configuration import BertConfig
+from surefit.types import PackedBatch
 
 LANES = 16
 MOST_APART = 256
@@ -68,7 +71,26 @@ _ARGUMENTS: dict[str, tuple[Any, ...]] = {
         *(c_void_p, c_void_p, c_void_p, c_void_p, c_void_p, c_void_p, c_long, c_long),
         *(POINTER(Norm), c_void_p, POINTER(Reading), c_void_p, c_int),
     ),
-    "surefit_activate": (c_void_p, c_int, c_long, c_int, c_int),
+    "surefit_activate": (c_void_p, c_int, c_long, c_int, c_void_p, c_int),
+    "surefit_attention_backward_scratch": (c_long, c_long),
+    "surefit_attention_backward": (
+        *(POINTER(Heads), POINTER(Rows), POINTER(ScoreMask), c_void_p, c_void_p),
+        *(POINTER(Heads), c_void_p, c_int),
+    ),
+    "surefit_chunks": (c_long,),
+    "surefit_keep": (c_uint64, c_uint64, c_uint64, c_uint64, c_long, c_int, c_void_p, c_int),
+    "surefit_train_normalize": (
+        *(c_void_p, c_void_p, c_int, c_void_p, c_long, c_long, c_long),
+        *(POINTER(Norm), c_void_p, c_void_p, c_void_p, c_void_p, c_int),
+    ),
+    "surefit_train_normalize_backward": (
+        *(c_void_p, c_void_p, c_int, c_void_p, c_void_p, c_void_p, c_long, c_long, c_long, POINTER(Norm)),
+        *(c_void_p, c_void_p, c_void_p, c_void_p, c_void_p, c_float, c_void_p, c_int),
+    ),
+    "surefit_activate_backward": (
+        *(c_void_p, c_void_p, c_int, c_long, c_long),
+        *(c_int, c_void_p, c_void_p, c_void_p, c_int),
+    ),
 }
 
 
@@ -83,17 +105,17 @@ def library() -> ctypes.CDLL | None:
             loaded = ctypes.CDLL(str(path))
             for name, arguments in _ARGUMENTS.items():
                 function = getattr(loaded, name)
-                function.argtypes, function.restype = arguments, c_long if name.endswith("scratch") else None
+                function.argtypes, function.restype = arguments, c_long if name.endswith(("scratch", "chunks")) else None
         except (OSError, AttributeError):  # built for another system, or from another version's source
             continue
         return loaded
     return None
 
 
-def fits(hidden_size: int, intermediate_size: int, heads: int, hidden_act: str) -> bool:
+def fits(shape: BertConfig) -> bool:
     """Whether the loops can compute an encoder of this shape: they take sixteen values at a time."""
-    widths = (hidden_size, intermediate_size, hidden_size // heads)
-    return library() is not None and hidden_act in ACTIVATION_KINDS and not any(width % LANES for width in widths)
+    widths = (shape.hidden_size, shape.intermediate_size, shape.head_dim)
+    return library() is not None and shape.hidden_act in ACTIVATION_KINDS and not any(width % LANES for width in widths)
 
 
 def call(name: str) -> Callable[..., int]:
@@ -113,3 +135,23 @@ def address(tensor: Tensor | None) -> int | None:
 def team(values: int) -> int:
     """How many threads are worth waking for so many values."""
     return torch.get_num_threads() if values > 32768 else 1
+
+
+def attention_team(batch: PackedBatch, hidden: int) -> int:
+    """The same for the attention of a batch, whose work grows with its rows' length."""
+    return team(batch.tokens * batch.max_seqlen * hidden // 16)
+
+
+def norm(module: nn.LayerNorm) -> Norm:
+    """A LayerNorm's structure."""
+    return Norm(address(module.weight), address(module.bias), module.eps)
+
+
+def heads(count: int, query: Tensor, key: Tensor, value: Tensor) -> Heads:
+    """The structure of queries, keys and values, each of shape (n, heads * width)."""
+    assert query.dtype == key.dtype == value.dtype
+    assert query.stride(1) == 1
+    assert key.stride() == value.stride()
+    strides = (query.stride(0), key.stride(0))
+    addresses = (query.data_ptr(), key.data_ptr(), value.data_ptr())
+    return Heads(count, query.shape[1] // count, *strides, *addresses, FORMS[query.dtype])

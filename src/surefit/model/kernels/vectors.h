@@ -70,3 +70,10 @@ INLINE float largest_of(f32v v) {
     v = maximum(v, folded_single(v));
     return v[0];
 }
+
+/* The values whose bytes have all bits set, zero for the others. */
+INLINE f32v kept(f32v values, const uint8_t *keep) {
+    i8v bytes;
+    memcpy(&bytes, keep, sizeof bytes);
+    return (f32v)((i32v)values & __builtin_convertvector(bytes, i32v));
+}
