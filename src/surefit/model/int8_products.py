@@ -91,11 +91,11 @@ class Int8Products(LayerProducts):
         return self._key_value.apply(hidden, torch.bfloat16)
 
     def attention(self, context: Tensor, residual: Tensor) -> Sum:
-        return Sum(self._attention.add(context, residual), None)
+        return Sum(residual, self._attention.apply(context, torch.bfloat16))
 
     def feed_forward(self, middle: Tensor, residual: Tensor) -> Sum:
         active = self._widening.apply(middle, torch.uint8, self._ranges["active"])
-        return Sum(self._narrowing.add(active, residual), None)
+        return Sum(residual, self._narrowing.apply(active, torch.bfloat16))
 
 
 class LevelReading(Reading):

@@ -19,23 +19,31 @@ static void normalize_row(float *row, f32v sums, long hidden, const Norm *norm) 
 }
 
 constexpr long MOST_APART = 256;
+constexpr long BLOCK = 8; /* tokens that a weight is loaded for */
 
-static void add_apart(float *row, long hidden, const Apart *apart) {
-    float active[MOST_APART] = {};
+template <long tokens> INLINE void add_apart(float *rows, long hidden, const Apart *apart) {
+    float active[tokens][MOST_APART] = {};
     for (long channel = 0; channel < apart->channels; channel++) {
-        const float *weight = apart->widening + channel * hidden;
-        f32v sums = splat(0.0f);
-        for (long at = 0; at < hidden; at += LANES) sums += load(row + at) * load(weight + at);
-        active[channel] = sum_of(sums) + apart->bias[channel];
+        f32v sums[tokens] = {};
+        for (long at = 0; at < hidden; at += LANES) {
+            f32v weight = load(apart->widening + channel * hidden + at);
+            for (long token = 0; token < tokens; token++) sums[token] += load(rows + token * hidden + at) * weight;
+        }
+        for (long token = 0; token < tokens; token++) active[token][channel] = sum_of(sums[token]) + apart->bias[channel];
     }
-    for (long first = 0; first < apart->channels; first += LANES)
-        with_activation(apart->activation, [&](auto activation) {
-            store(active + first, activation.value(load(active + first), nullptr));
-        });
-    for (long channel = 0; channel < apart->channels; channel++) {
-        const float *weight = apart->narrowing + channel * hidden;
-        for (long at = 0; at < hidden; at += LANES)
-            store(row + at, load(row + at) + splat(active[channel]) * load(weight + at));
+    for (long token = 0; token < tokens; token++)
+        for (long first = 0; first < apart->channels; first += LANES)
+            with_activation(apart->activation, [&](auto activation) {
+                store(active[token] + first, activation.value(load(active[token] + first), nullptr));
+            });
+    for (long at = 0; at < hidden; at += LANES) {
+        f32v sums[tokens];
+        for (long token = 0; token < tokens; token++) sums[token] = load(rows + token * hidden + at);
+        for (long channel = 0; channel < apart->channels; channel++) {
+            f32v weight = load(apart->narrowing + channel * hidden + at);
+            for (long token = 0; token < tokens; token++) sums[token] += splat(active[token][channel]) * weight;
+        }
+        for (long token = 0; token < tokens; token++) store(rows + token * hidden + at, sums[token]);
     }
 }
 
@@ -46,18 +54,25 @@ INLINE void add_and_normalize(
 ) {
     const long width = reading->form == BFLOAT16 ? 2 : 1;
 #pragma omp parallel for num_threads(threads) if (threads > 1)
-    for (long token = 0; token < tokens; token++) {
-        float *row = into + token * hidden;
-        f32v sums = splat(0.0f);
-        for (long at = 0; at < hidden; at += LANES) {
-            f32v values = load(residual + token * hidden + at);
-            if (projected) values += load(projected + token * hidden + at);
-            store(row + at, values);
-            sums += values;
+    for (long first = 0; first < tokens; first += BLOCK) {
+        const long end = first + BLOCK < tokens ? first + BLOCK : tokens;
+        for (long token = first; token < end; token++) {
+            float *row = into + token * hidden;
+            f32v sums = splat(0.0f);
+            for (long at = 0; at < hidden; at += LANES) {
+                f32v values = load(residual + token * hidden + at);
+                if (projected) values += load(projected + token * hidden + at);
+                store(row + at, values);
+                sums += values;
+            }
+            normalize_row(row, sums, hidden, norm);
+            read_row(row, hidden, reading, read + token * hidden * width);
         }
-        normalize_row(row, sums, hidden, norm);
-        read_row(row, hidden, reading, read + token * hidden * width);
-        if (apart) add_apart(row, hidden, apart);
+        if (!apart) continue;
+        if (end - first == BLOCK)
+            add_apart<BLOCK>(into + first * hidden, hidden, apart);
+        else
+            for (long token = first; token < end; token++) add_apart<1>(into + token * hidden, hidden, apart);
     }
 }
 
