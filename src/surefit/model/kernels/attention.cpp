@@ -61,6 +61,13 @@ INLINE void attend(
     }
 }
 
+/* In `attention_bf16.cpp`. */
+bool attends_in_bf16(const Heads &heads);
+void attend_in_bf16(
+    const Heads &heads, const Rows &rows, const ScoreMask *mask, const Reading *reading, void *into, float *statistics,
+    long row, long head, float *scratch
+);
+
 /* Floats of scratch that each thread needs. */
 extern "C" long surefit_attention_scratch(long longest, long width) {
     const long padded = rounded_up(longest, LANES);
@@ -76,11 +83,14 @@ extern "C" void surefit_attention(
     float *scratch, int threads
 ) {
     const long own = surefit_attention_scratch(rows->longest, heads->width), pairs = rows->count * heads->heads;
+    const bool in_bf16 = attends_in_bf16(*heads);
 #pragma omp parallel for num_threads(threads) if (threads > 1) schedule(dynamic, 4)
     for (long pair = 0; pair < pairs; pair++) {
         float *mine = scratch + (threads > 1 ? omp_get_thread_num() : 0) * own;
         const long row = pair / heads->heads, head = pair % heads->heads;
-        if (heads->form == BFLOAT16)
+        if (in_bf16)
+            attend_in_bf16(*heads, *rows, mask, reading, into, statistics, row, head, mine);
+        else if (heads->form == BFLOAT16)
             attend<bf16>(*heads, *rows, mask, reading, into, statistics, row, head, mine);
         else
             attend<float>(*heads, *rows, mask, reading, into, statistics, row, head, mine);

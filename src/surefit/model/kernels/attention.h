@@ -5,11 +5,52 @@
 #pragma once
 #include "forms.h"
 
-#ifdef __AVX512F__
 constexpr long QUERIES = 8;
-#else
-constexpr long QUERIES = 2; /* of half as many registers, half as wide */
-#endif
+constexpr float NEVER = -1e30f; /* a score whose exponential is zero */
+constexpr float LOG2_E = 1.44269504088896341f;
+
+/* 2^x by the exponential's series, to the fifth power: its error is below 3e-6, a thousandth of what bfloat16 rounds.
+ * Below -126 the result is that of -126, about 1e-38. */
+INLINE f32v power_of_two(f32v x) {
+    x = maximum(x, splat(-126.0f));
+    const f32v shifted = x + splat(ROUNDER), r = x - (shifted - splat(ROUNDER));
+    f32v series = splat(1.3333558146428443e-3f);
+    series = series * r + splat(9.618129107628477e-3f);
+    series = series * r + splat(5.550410866482158e-2f);
+    series = series * r + splat(2.402265069591007e-1f);
+    series = series * r + splat(6.931471805599453e-1f);
+    series = series * r + splat(1.0f);
+    return (f32v)((i32v)series + (((i32v)shifted - ROUNDER_BITS) << 23));
+}
+
+/* The sum, or the largest value, of each of eight vectors, in the order of the vectors. */
+template <bool adds> INLINE f32v folded(f32v a, f32v b) {
+    if constexpr (adds) return a + b;
+    return maximum(a, b);
+}
+
+template <bool adds> INLINE void reduce(const f32v *vectors, float *into) {
+    f32v halves[4], quarters[2];
+    for (long at = 0; at < 4; at++) {
+        f32v a = vectors[at], b = vectors[at + 4];
+        halves[at] = folded<adds>(shuffled<0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23>(a, b),
+                                  shuffled<8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31>(a, b));
+    }
+    for (long at = 0; at < 2; at++) {
+        f32v a = halves[at], b = halves[at + 2];
+        quarters[at] = folded<adds>(shuffled<0, 1, 2, 3, 16, 17, 18, 19, 8, 9, 10, 11, 24, 25, 26, 27>(a, b),
+                                    shuffled<4, 5, 6, 7, 20, 21, 22, 23, 12, 13, 14, 15, 28, 29, 30, 31>(a, b));
+    }
+    f32v a = quarters[0], b = quarters[1];
+    f32v pairs = folded<adds>(shuffled<0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29>(a, b),
+                              shuffled<2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31>(a, b));
+    f32v all = folded<adds>(pairs, folded_single(pairs));
+    /* vector 0, 1, 2, 3 are in the lower half, 4 to 7 in the upper. */
+    for (long at = 0; at < 4; at++) {
+        into[at] = all[4 * (at >> 1) + 2 * (at & 1)];
+        into[at + 4] = all[8 + 4 * (at >> 1) + 2 * (at & 1)];
+    }
+}
 
 INLINE long rounded_up(long count, long step) { return (count + step - 1) / step * step; }
 
