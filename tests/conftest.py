@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,22 @@ import pytest
 from learnable_rows import LEARNING, learnable_rows, write_table
 from surefit.runs.train import TrainedRun, train
 from tiny_models import write_tiny_bert
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keeps the tests, programs that they start included, from reading and writing the user's cache."""
+    # Here, since some test modules ask what the processor can do when they are imported.
+    kept = tempfile.TemporaryDirectory(prefix="surefit-cache-")
+    os.environ["SUREFIT_CACHE"] = kept.name
+    config.add_cleanup(kept.cleanup)
+
+
+@pytest.fixture
+def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache directory in which nothing is kept yet; it is not there before something is."""
+    directory = tmp_path_factory.mktemp("cache") / "surefit"
+    monkeypatch.setenv("SUREFIT_CACHE", str(directory))
+    return directory
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 import torch
-from surefit_command import ENVIRONMENT, PROGRAM, Outcome, assert_refused, run_here, run_program, start_program
+from surefit_command import ENVIRONMENT, PROGRAM, assert_refused, run_here, run_program, start_program
 
 from surefit.__main__ import main as first_step
 
@@ -106,7 +106,7 @@ class TestStreams:
         assert self.run_in_shell(f"surefit audit {learnable_csv} --json >&-").returncode == 0
         assert self.run_in_shell("surefit audit missing.csv 2>&-").returncode == 2
         done = run_here("predict", trained_run.directory, stdin=None)
-        assert done == Outcome(0, "id,text,label,probability,truncated,reason\n", "")
+        assert (done.status, done.out) == (0, "id,text,label,probability,truncated,reason\n")
 
     @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
     def test_a_full_disk_is_said_in_one_line(self, learnable_csv):

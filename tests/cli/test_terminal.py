@@ -132,7 +132,7 @@ def test_smoothing_is_a_running_mean_of_a_thirtieth():
 
 @needs_terminal
 def test_predictions_on_a_real_terminal(trained_run):
-    status, received = run_on_terminal("predict", trained_run.directory, f"good {HOSTILE}", "", COLUMNS="200")
+    status, received = run_on_terminal("predict", trained_run.directory, f"good {HOSTILE}", "", "--quiet", COLUMNS="200")
     assert status == 0
     assert f"good {SHOWN}" in COLOUR.sub("", received)
     assert "(empty text)" in received

@@ -18,6 +18,7 @@ from surefit.inference.engine import predict_logits
 from surefit.model.hardware import Hardware
 from surefit.model.int8_ranges import Int8Facts
 from surefit.model.pretrained import load_classifier, load_pretrained
+from surefit.progress import Progress
 from surefit.types import MULTI_LABEL, SINGLE_LABEL, LabelSchema
 from tiny_models import write_tiny_bert, write_tiny_stock
 
@@ -132,6 +133,25 @@ class TestPrepare:
         classifier, known, unknown, logits, right = trained
         content = prepare_int8(classifier, known[:1], unknown[:1], logits[:1], right[:1])
         assert sorted(content["ranges"]) == sorted(classifier.int8_activations)
+
+    def test_progress_hears_of_the_rows_that_are_checked(self, trained):
+        class Hears(Progress):
+            def __init__(self):
+                self.heard = []
+
+            def begin(self, what, total):
+                self.heard.append((what, total))
+
+            def advance(self, done):
+                self.heard.append(done)
+
+            def end(self):
+                self.heard.append("end")
+
+        hears = Hears()
+        assert prepare_int8(*trained, hears) == prepare_int8(*trained)
+        begun, *counts, end = hears.heard
+        assert (begun, sum(counts), end) == (("check int8", 500), 500, "end")
 
     def test_a_run_says_it_in_its_model(self, trained_run):
         saved = load_classifier(trained_run.directory)

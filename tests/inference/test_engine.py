@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from surefit.config import ModelSettings
 from surefit.inference.engine import BatchBudget, InferenceEngine, TextWindow, predict_logits
 from surefit.model.dropout import StepDropout
 from surefit.model.hardware import Hardware
+from surefit.model.measured import Figure
 from surefit.model.pretrained import load_pretrained
 from surefit.progress import Progress
 from surefit.text.packing import pack
@@ -160,11 +162,62 @@ def test_the_slow_budget_is_not_taken():
     assert budget.tokens > min(BatchBudget.CANDIDATES)
 
 
+@pytest.fixture
+def figure(own_cache):
+    return Figure("batch_tokens", torch.device("cpu"), 1)
+
+
+def test_a_kept_budget_is_taken_from_the_first_row_on(figure):
+    figure.keep(2048)
+    budget = BatchBudget(figure)
+    assert (budget.tokens, budget.measured) == (2048, True)
+    assert max(map(len, computed_at_once(budget, [50] * 1500))) == 2048 // 50
+    assert figure.kept() == 2048
+
+
+@pytest.mark.parametrize("kept", [0, 1, 2047, 10**9, 2048.5])
+def test_a_kept_budget_that_is_no_candidate_is_not_taken(figure, kept):
+    figure.keep(kept)
+    budget = BatchBudget(figure)
+    assert (budget.tokens, budget.measured) == (BatchBudget().tokens, False)
+
+
+def compute_with(budget, seconds_of):
+    """Windows until the budget is measured, each batch as long as is said of its rows and of the batches before."""
+    lengths, number = np.full(600, 50), 0
+    while not budget.measured:
+        for batch in budget.batches(lengths):
+            time.sleep(seconds_of(len(batch), number))
+            number += 1
+
+
+def test_a_measured_budget_is_kept(figure):
+    for _ in range(5):  # a machine that is very busy may disturb one
+        budget = BatchBudget(figure)
+        if not budget.measured:
+            compute_with(budget, lambda rows, number: 0.03)
+    assert figure.kept() == budget.tokens == max(BatchBudget.CANDIDATES)
+
+
+def test_a_budget_whose_measurements_disagree_is_taken_but_not_kept(figure):
+    budget = BatchBudget(figure)
+    compute_with(budget, lambda rows, number: 0.001 * 1.1**number)
+    assert budget.measured
+    assert figure.kept() is None
+
+
+def test_budgets_of_other_models_and_other_hardware_are_kept_apart(tiny_bert, tmp_path, own_cache):
+    bert, distilbert = (prepared(path, FP32)[0] for path in (tiny_bert, write_tiny_stock(tmp_path, "distilbert")))
+    kinds = [(bert, FP32), (bert, BF16), (distilbert, FP32), (bert, replace(FP32, threads=2))]
+    BatchBudget.of(*kinds[0]).figure.keep(2048)
+    assert [BatchBudget.of(*kind).measured for kind in kinds] == [True, False, False, False]
+
+
 def test_windows_come_in_order_with_the_rows_that_could_not_be_used(tiny_bert):
     classifier, _ = prepared(tiny_bert, FP32)
     tokenizer = load_pretrained(str(tiny_bert), LabelSchema(SINGLE_LABEL, ("a", "b", "c")), ModelSettings(), seed=0).tokenizer
     texts = [text for text, _ in learnable_rows(40)]
-    engine = InferenceEngine(classifier, tokenizer)
+    engine = InferenceEngine(classifier, tokenizer, BatchBudget())
     counter = Counter()
     windows = [TextWindow(["", "empty text"] * 5, texts[start : start + 5], None) for start in range(0, 40, 5)]
     windows.insert(3, TextWindow(["empty text"], [], None))

@@ -93,7 +93,7 @@ def test_without_a_file_they_go_to_standard_output(predicted, capsys):
 
 
 def test_no_rows_make_an_empty_table(trained_run, tmp_path):
-    nothing = predict_texts(trained_run.directory, [], None, EXACT)
+    nothing = predict_texts(trained_run.directory, [], None, EXACT, Progress())
     for name in ("out.csv", "out.jsonl", "out.parquet"):
         write_predictions(tmp_path / name, [nothing])
     assert read_table(tmp_path / "out.csv") == []
@@ -107,14 +107,14 @@ def test_a_format_that_cannot_be_written_is_refused_beforehand(tmp_path, name):
 
 
 def test_texts_are_numbered(trained_run):
-    found = predict_texts(trained_run.directory, ["good", "", "good"], None, EXACT)
+    found = predict_texts(trained_run.directory, ["good", "", "good"], None, EXACT, Progress())
     assert (found.ids, found.texts) == (("1", "2", "3"), ("good", "", "good"))
     assert [said.reason for said in found.predictions] == ["", "empty text", ""]
 
 
 def test_bytes_that_are_no_utf8_are_unusable_and_can_be_written(trained_run, tmp_path):
     argument = b"caf\xe9".decode("utf-8", "surrogateescape")  # as Python hands arguments over
-    found = predict_texts(trained_run.directory, [argument, "good"], None, EXACT)
+    found = predict_texts(trained_run.directory, [argument, "good"], None, EXACT, Progress())
     assert [said.reason for said in found.predictions] == ["not a text", ""]
     for name in ("out.csv", "out.jsonl", "out.parquet"):
         write_predictions(tmp_path / name, [found])
@@ -273,6 +273,7 @@ class Notes(Progress):
         self.sentences.append(sentence)
 
 
+@pytest.mark.usefixtures("own_cache")
 def test_rows_without_an_answer_and_texts_that_were_cut_are_said(trained_run, tmp_path):
     rows = [("a", "good"), ("b", ""), ("c", " "), ("d", "bad " * 300)]
     data = write_table(tmp_path / "new.csv", ("name", "text"), rows)

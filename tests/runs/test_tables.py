@@ -7,6 +7,7 @@ import dataclasses
 import pytest
 
 from learnable_rows import write_table
+from surefit.progress import Progress
 from surefit.runs.audit import audit_file
 from surefit.runs.predict import predict_texts
 from surefit.runs.tables import audit_tables, evaluation_tables, figures_tables, prediction_table
@@ -95,7 +96,7 @@ def test_an_audit_says_how_to_see_the_rejected_records(tmp_path, rejected):
 
 def test_predictions_show_label_or_reason(trained_run):
     texts = ["a great happy film", "", "good " * 300]
-    predicted = predict_texts(trained_run.directory, texts, None, {"precision": "fp32", "threads": 1})
+    predicted = predict_texts(trained_run.directory, texts, None, {"precision": "fp32", "threads": 1}, Progress())
     table = prediction_table(predicted)
     assert table.columns == ("text", "label", "probability", "truncated")
     assert [row[1] for row in table.rows] == [said.label or "(empty text)" for said in predicted.predictions]

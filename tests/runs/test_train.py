@@ -18,6 +18,7 @@ from surefit.artifacts import RunDirectory, read_json, sha256_of
 from surefit.config import Settings
 from surefit.errors import DataError, UsageError
 from surefit.inference.classifier import load
+from surefit.model.int8_products import int8_is_exact
 from surefit.progress import Progress
 from surefit.runs.fine_tune import _row_weights
 from surefit.runs.tables import evaluation_tables
@@ -449,3 +450,4 @@ def test_progress_hears_of_the_work(tiny_bert, tmp_path):
     train(data, tmp_path / "run", model=tiny_bert, progress=hears, **QUICK)
     assert (hears.steps, hears.epochs) == (8, 1)
     assert {"read rows.csv", "clean", "tokenise", "validate", "evaluate", "baselines"} <= set(hears.begun)
+    assert ("check int8" in hears.begun) == int8_is_exact()

@@ -84,7 +84,9 @@ def _predictions(
     from surefit.runs.predict import predict_file, predict_lines, predict_texts
 
     if texts:
-        yield [predict_texts(run, texts, text_pair, machine)]
+        with shown_progress(quiet) as progress:
+            predicted = predict_texts(run, texts, text_pair, machine, progress)
+        yield [predicted]
     elif input is not None:
         with shown_progress(quiet) as progress, closing(predict_file(run, input, read, machine, progress)) as windows:
             yield windows

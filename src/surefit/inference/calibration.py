@@ -15,8 +15,9 @@ from surefit.decision import decide, probabilities
 from surefit.inference.engine import MAX_BATCH_TOKENS, predict_logits
 from surefit.model.classifier import SequenceClassifier
 from surefit.model.hardware import Hardware
-from surefit.model.int8_products import int8_speedup
+from surefit.model.int8_products import int8_is_exact
 from surefit.model.int8_ranges import Int8Facts, Range, RangeFinder
+from surefit.progress import Progress
 from surefit.text.packing import length_sorted_batches, lengths_of, pack
 from surefit.types import DecisionRule, Encoding, Int64Array, LabelSchema
 
@@ -57,6 +58,7 @@ def prepare_int8(
     validation: Sequence[Encoding],
     logits: NDArray[np.float32],
     targets: Int64Array,
+    progress: Progress | None = None,
 ) -> dict[str, Any] | None:
     """What a model must know to predict in int8, and what doing so changes.
 
@@ -66,20 +68,24 @@ def prepare_int8(
         validation: rows that it did not learn from.
         logits: its answers to these, shape (rows, classes).
         targets: the right answers, in the form that `surefit.decision.decide` gives.
+        progress: told how many rows are checked.
 
     Returns:
         for `surefit.json`: what `Int8Facts` holds and the figures of `Int8Check`; None where the model
         or the processor cannot do it.
     """
-    if not classifier.int8_activations or not int8_speedup(torch.get_num_threads(), torch.float32):
+    if not classifier.int8_activations or not int8_is_exact():
         return None
     checked = slice(_MOST_CHECKED_ROWS)
+    progress = progress or Progress()
+    progress.begin("check int8", len(validation[checked]))
     twin = copy.deepcopy(classifier)
     hardware = Hardware(torch.device("cpu"), "int8", torch.get_num_threads())
     twin.prepare(hardware)
     ranges = find_ranges(twin, training)
     twin.prepare(hardware, int8=ranges)
-    found = predict_logits(twin, validation[checked])
+    found = predict_logits(twin, validation[checked], progress)
+    progress.end()
     check = compare(found, logits[checked], targets[checked], classifier.schema)
     return Int8Facts(ranges, check.safe).to_json() | {"check": asdict(check)}
 

@@ -15,7 +15,7 @@ from surefit.data.frames import as_table
 from surefit.data.trained import read_as_trained
 from surefit.decision import to_predictions
 from surefit.errors import UsageError
-from surefit.inference.engine import WINDOW_ROWS, Answers, InferenceEngine, TextWindow
+from surefit.inference.engine import WINDOW_ROWS, Answers, BatchBudget, InferenceEngine, TextWindow
 from surefit.inference.frames import with_predictions
 from surefit.inference.given import pairs_of, reason_against, rows_of
 from surefit.inference.trace import trace_prediction
@@ -64,7 +64,7 @@ class TextClassifier:
         int8 = saved.int8 if hardware.precision == "int8" else None
         saved.classifier.prepare(hardware, int8=None if int8 is None else int8.ranges)
         self.hardware = hardware
-        self._engine = InferenceEngine(saved.classifier, saved.tokenizer)
+        self._engine = InferenceEngine(saved.classifier, saved.tokenizer, BatchBudget.of(saved.classifier, hardware))
 
     @property
     def schema(self) -> LabelSchema:

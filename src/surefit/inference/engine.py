@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from surefit.inference.ahead import prepare_ahead
 from surefit.model.classifier import SequenceClassifier
+from surefit.model.hardware import Hardware
+from surefit.model.measured import Figure, is_steady
 from surefit.progress import Progress
 from surefit.text.packing import length_sorted_batches, lengths_of, pack
 from surefit.text.tokenizer import TextTokenizer
@@ -26,22 +28,42 @@ Item = TypeVar("Item")
 
 
 class BatchBudget:
-    """The most tokens of a batch: the fastest of some, measured once on rows that are to be computed anyway.
+    """The most tokens of a batch: the fastest of some, measured on rows that are to be computed anyway.
 
     It decides speed and memory only. Until there are rows enough to measure with, and in the first
     window of so many, in which code for the shapes is generated, a usual budget is taken.
 
+    Args:
+        figure: under which it is kept for later processes; it is measured anew when not given.
+
     Attributes:
+        figure: as given.
         tokens: the budget in force.
-        measured: whether it was measured.
+        measured: whether it was measured, here or by an earlier process.
     """
 
     CANDIDATES = (2048, 4096, MAX_BATCH_TOKENS)
+    ROUNDS = 3
 
-    def __init__(self) -> None:
-        self.tokens = MAX_BATCH_TOKENS
-        self.measured = False
+    def __init__(self, figure: Figure | None = None) -> None:
+        self.figure = figure
+        kept = None if figure is None else figure.kept()
+        self.measured = kept in self.CANDIDATES
+        self.tokens = next((tokens for tokens in self.CANDIDATES if tokens == kept), MAX_BATCH_TOKENS)
         self._warm = False
+        self._seconds: dict[int, list[float]] = {tokens: [] for tokens in self.CANDIDATES}
+
+    @classmethod
+    def of(cls, classifier: SequenceClassifier, hardware: Hardware) -> BatchBudget:
+        """The budget of models such as a classifier, as it was kept where it was.
+
+        Args:
+            classifier: its family and width decide, whatever it was trained on.
+            hardware: what it computes on.
+        """
+        family, width = classifier.config.get("model_type"), classifier.word_embeddings.shape[1]
+        name = f"batch_tokens_{family}_{width}_{hardware.precision}"
+        return cls(Figure(name, hardware.device, hardware.threads))
 
     def batches(self, lengths: Int64Array) -> Iterator[Int64Array]:
         """The row positions of each batch, to be computed one after another as they come.
@@ -49,20 +71,28 @@ class BatchBudget:
         Args:
             lengths: tokens of each row, shape (rows,).
         """
-        enough = int(lengths.sum()) >= len(self.CANDIDATES) * max(self.CANDIDATES)
-        if self.measured or not enough or not self._warm:
-            self._warm = self._warm or enough
+        possible = int(lengths.sum()) // (len(self.CANDIDATES) * max(self.CANDIDATES))
+        rounds = min(possible, self.ROUNDS - min(map(len, self._seconds.values())))
+        if self.measured or rounds < 1 or not self._warm:
+            self._warm = self._warm or possible > 0
             yield from length_sorted_batches(lengths, self.tokens)
             return
         order = np.argsort(-lengths, kind="stable")
-        speeds: dict[int, float] = {}
-        for number, tokens in enumerate(self.CANDIDATES):
-            rows = order[number :: len(self.CANDIDATES)]  # each with its share of long and of short rows
+        shares = rounds * len(self.CANDIDATES)
+        for number in range(shares):  # in turns, so that a burst of load does not meet one of them alone
+            tokens = self.CANDIDATES[number % len(self.CANDIDATES)]
+            rows = order[number::shares]  # each with its share of long and of short rows
             start = time.perf_counter()
             yield from (rows[batch] for batch in length_sorted_batches(lengths[rows], tokens))
-            speeds[tokens] = float(lengths[rows].sum()) / (time.perf_counter() - start)
-        self.tokens = max(speeds, key=speeds.__getitem__)
+            self._seconds[tokens].append((time.perf_counter() - start) / float(lengths[rows].sum()))
+        if min(map(len, self._seconds.values())) >= self.ROUNDS:
+            self._choose()
+
+    def _choose(self) -> None:
+        self.tokens = min(self.CANDIDATES, key=lambda tokens: min(self._seconds[tokens]))
         self.measured = True
+        if self.figure is not None and all(map(is_steady, self._seconds.values())):
+            self.figure.keep(self.tokens)
 
 
 def predict_logits(
@@ -127,13 +157,14 @@ class InferenceEngine:
     Args:
         classifier: prepared.
         tokenizer: its own.
+        budget: of its batches.
 
     Attributes:
-        budget: of its batches.
+        budget: as given.
     """
 
-    def __init__(self, classifier: SequenceClassifier, tokenizer: TextTokenizer) -> None:
-        self.budget = BatchBudget()
+    def __init__(self, classifier: SequenceClassifier, tokenizer: TextTokenizer, budget: BatchBudget) -> None:
+        self.budget = budget
         self._classifier = classifier
         self._tokenizer = tokenizer
 

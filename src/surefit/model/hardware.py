@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import time
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cache
@@ -12,8 +12,9 @@ import torch
 
 from surefit.config import MachineSettings
 from surefit.errors import UsageError
-from surefit.model.int8_products import int8_speedup
+from surefit.model.int8_products import int8_is_exact, int8_speedup
 from surefit.model.int8_ranges import Int8Facts
+from surefit.model.measured import measured_speedup
 
 # oneDNN keeps the code it generates for each shape of product; packed batches have ever new shapes, so
 # that its default of 1,024 entries takes hundreds of megabytes. The fast encoder rounds its shapes so
@@ -55,7 +56,7 @@ class Hardware:
 
 
 def choose_hardware(settings: MachineSettings, int8: Int8Facts | None = None) -> Hardware:
-    """Chooses device, threads and precision, measuring where the settings leave it open.
+    """Chooses device, threads and precision, by what was measured of this machine where the settings leave it open.
 
     Args:
         settings: what is asked for.
@@ -70,20 +71,20 @@ def choose_hardware(settings: MachineSettings, int8: Int8Facts | None = None) ->
     torch.set_num_threads(settings.threads or _ALL_THREADS)  # an earlier choice in this process may have changed it
     hardware = Hardware(device, settings.precision, torch.get_num_threads())
     if hardware.precision == "auto":
-        faster = bf16_speedup(device.type, hardware.threads) >= _WORTH_IT
+        faster = bf16_speedup(device) >= _WORTH_IT
         hardware = replace(hardware, precision="bf16" if faster else "fp32")
         if int8 is not None and int8.safe and device.type == "cpu":
-            faster = int8_speedup(hardware.threads, hardware.dtype) >= _WORTH_IT
+            faster = int8_speedup(hardware.dtype) >= _WORTH_IT
             hardware = replace(hardware, precision="int8") if faster else hardware
     elif hardware.precision == "int8":
-        _require_int8(device, int8, hardware.threads)
+        _require_int8(device, int8)
     return hardware
 
 
-def _require_int8(device: torch.device, int8: Int8Facts | None, threads: int) -> None:
+def _require_int8(device: torch.device, int8: Int8Facts | None) -> None:
     if int8 is None:
         raise UsageError("--precision int8 needs a trained model that was saved with ranges for it; take auto, bf16 or fp32")
-    if device.type != "cpu" or not int8_speedup(threads, torch.float32):
+    if device.type != "cpu" or not int8_is_exact():
         raise UsageError(f"--precision int8 is not available on this machine ({device}); take auto, bf16 or fp32")
 
 
@@ -101,24 +102,18 @@ def _require_device(device: torch.device) -> None:
 
 
 @cache
-def bf16_speedup(device_type: str, threads: int) -> float:
-    """How many times faster a bf16 matrix product is than an fp32 one, measured in about 50 ms.
+def bf16_speedup(device: torch.device) -> float:
+    """How many times faster a bf16 matrix product is than an fp32 one.
 
     Args:
-        device_type: "cpu", "cuda" or "mps".
-        threads: number of threads in force; part of the key under which the result is remembered.
+        device: to compute on.
     """
-    if device_type == "mps":
+    if device.type == "mps":
         return 1.0  # autocast on MPS gains little and differs between versions
-    fastest: dict[torch.dtype, float] = {}
-    for dtype in (torch.float32, torch.bfloat16):
-        left = torch.ones(512, 384, device=device_type, dtype=dtype)
-        right = torch.ones(384, 1536, device=device_type, dtype=dtype)
-        times = []
-        for _ in range(7):
-            start = time.perf_counter()
-            product = left @ right
-            float(product[0, 0])  # waits for the device
-            times.append(time.perf_counter() - start)
-        fastest[dtype] = min(times[2:])
-    return fastest[torch.float32] / fastest[torch.bfloat16]
+    return measured_speedup("bf16_speedup", device, lambda: (_product(device, torch.float32), _product(device, torch.bfloat16)))
+
+
+def _product(device: torch.device, dtype: torch.dtype) -> Callable[[], object]:
+    left = torch.ones(256, 384, device=device, dtype=dtype)
+    right = torch.ones(384, 1536, device=device, dtype=dtype)
+    return lambda: float((left @ right)[0, 0])  # waits for the device

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache, cached_property
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,6 +14,7 @@ from surefit.model.fast_products import Linear, Products, apply
 from surefit.model.inference_products import FUSED, Apart, FloatProducts, LayerProducts, Reading, Sum
 from surefit.model.int8_ranges import LEVELS, PLACES, Observe, Range, Ranges, activation_name, widths
 from surefit.model.kernels import library
+from surefit.model.measured import measured_speedup, one_thread
 
 # The product with levels has no more of the activations than these.
 _ACTIVATIONS = ("gelu", "gelu_new", "gelu_pytorch_tanh", "relu")
@@ -154,20 +153,11 @@ class _Int8Linear:
         """The outputs, in `dtype`; as levels of a range where that is given."""
         scale, zero_point = (1.0, 0) if into is None else (into.scale, into.zero_point)
         post_op, algorithm = self._fused
+        operands = (levels, self._input.scale, self._input.zero_point, self._weight, self._scales, self._zero_points)
         output: Tensor = torch.ops.onednn.qlinear_pointwise(
-            *self._operands(levels), self._bias, scale, zero_point, dtype, post_op, [], algorithm
+            *operands, self._bias, scale, zero_point, dtype, post_op, [], algorithm
         )
         return output
-
-    def add(self, levels: Tensor, residual: Tensor) -> Tensor:
-        """The outputs plus the residual, float32, in its place."""
-        output: Tensor = torch.ops.onednn.qlinear_pointwise.binary(
-            *self._operands(levels), residual, self._bias, 1.0, 0, torch.float32, 1.0, 0, "sum", 1.0, "none", [], ""
-        )
-        return output
-
-    def _operands(self, levels: Tensor) -> tuple[Any, ...]:
-        return levels, self._input.scale, self._input.zero_point, self._weight, self._scales, self._zero_points
 
 
 class ObservedProducts(FloatProducts):
@@ -201,42 +191,40 @@ class _Observed(Reading):
 
 
 @cache
-def int8_speedup(threads: int, dtype: torch.dtype) -> float:
-    """How many times faster an int8 product is than one in `dtype`, measured in about 50 ms; 0 where it is wrong.
+def int8_is_exact() -> bool:
+    """Whether this machine sums products of the largest levels rightly; some processors' instructions saturate.
 
-    Args:
-        threads: number of threads in force; part of the key under which the result is remembered.
-        dtype: float32 or bfloat16.
+    Found out in each process and never kept: wrong sums would be wrong answers.
     """
-    rows, width, outputs = 512, 384, 1536
-    linear = Linear(torch.ones(outputs, width), torch.zeros(outputs))
+    rows, width = 256, 384
     levels = torch.full((rows, width), LEVELS, dtype=torch.uint8)
-    if not _sums_are_right(linear, levels):
-        return 0.0
-    int8 = _Int8Linear(linear, Range(1.0, 0))
-    plain = Linear(linear.weight.to(dtype), linear.bias.to(dtype))
-    values, into = torch.ones(rows, width, dtype=dtype), torch.empty(rows, outputs, dtype=dtype)
-    products: list[Callable[[], Tensor]] = [
-        lambda: int8.apply(levels, torch.bfloat16),
-        lambda: apply(plain, values, into),
-    ]
-    fastest = []
-    for product in products:
-        times = []
-        for _ in range(7):
-            start = time.perf_counter()
-            product()
-            times.append(time.perf_counter() - start)
-        fastest.append(min(times[2:]))
-    return fastest[1] / fastest[0]
-
-
-def _sums_are_right(ones: Linear, largest: Tensor) -> bool:
-    """Whether the largest levels times ones are summed rightly; processors without instructions for it may saturate."""
-    expected = LEVELS * largest.shape[1]
     try:
-        int8 = _Int8Linear(ones, Range(1.0, 0))
-        found = int8.apply(largest, torch.float32), int8.add(largest, torch.zeros(len(largest), len(ones.bias)))
+        with one_thread():
+            ones = _Int8Linear(Linear(torch.ones(width, width), torch.zeros(width)), Range(1.0, 0))
+            sums = ones.apply(levels, torch.float32)
     except (AttributeError, RuntimeError):  # a torch without such products
         return False
-    return all(bool((sums - expected).abs().max() < 1) for sums in found)
+    return bool((sums - LEVELS * width).abs().max() < 1)
+
+
+@cache
+def int8_speedup(dtype: torch.dtype) -> float:
+    """How many times faster an int8 product is than one in `dtype`; 0 where it is wrong.
+
+    Args:
+        dtype: float32 or bfloat16.
+    """
+    if not int8_is_exact():
+        return 0.0
+    name = f"int8_speedup_over_{str(dtype).removeprefix('torch.')}"
+    return measured_speedup(name, torch.device("cpu"), lambda: _products(dtype))
+
+
+def _products(dtype: torch.dtype) -> tuple[Callable[[], Tensor], Callable[[], Tensor]]:
+    """The same product, in `dtype` and in int8."""
+    rows, width, outputs = 256, 384, 1536
+    plain = Linear(torch.ones(outputs, width, dtype=dtype), torch.zeros(outputs, dtype=dtype))
+    values, into = torch.ones(rows, width, dtype=dtype), torch.empty(rows, outputs, dtype=dtype)
+    int8 = _Int8Linear(Linear(torch.ones(outputs, width), torch.zeros(outputs)), Range(1.0, 0))
+    levels = torch.full((rows, width), LEVELS, dtype=torch.uint8)
+    return lambda: apply(plain, values, into), lambda: int8.apply(levels, torch.bfloat16)

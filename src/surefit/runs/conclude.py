@@ -56,7 +56,9 @@ def conclude(job: Job, state: TrainingState, recorder: PipelineRecorder, progres
     logits = {name: predict_logits(classifier, encoded.splits[name], progress) for name in ("validation", "test")}
     judged = {name: judge(logits[name], rows.splits[name].targets, rows.schema, rule) for name in ("validation", "test")}
     right = np.asarray(rows.splits["validation"].targets, dtype=np.int64)
-    int8 = prepare_int8(classifier, encoded.splits["train"], encoded.splits["validation"], logits["validation"], right)
+    int8 = prepare_int8(
+        classifier, encoded.splits["train"], encoded.splits["validation"], logits["validation"], right, progress
+    )
     progress.begin("baselines", 0)
     baselines = compare_with_baselines(rows.splits, judged["test"].predicted, rows.schema, settings.seed)
     progress.end()

@@ -35,7 +35,7 @@ def evaluate_file(
         data: a labelled file.
         options: how to read it, as flat settings.
         machine: device, threads and precision where they were asked for.
-        progress: told how many rows are done.
+        progress: told how many rows are done, and how.
         rejected: where to write the rejected records, if anywhere.
 
     Returns:
@@ -62,6 +62,7 @@ def evaluate_file(
     progress.begin("evaluate", len(reading.examples))
     predictions = classifier.predict_records(reading, progress)
     progress.end()
+    progress.note(classifier.engine_in_words)
     predictions = [predictions[record - 1] for record in reading.examples.records.tolist()]
     ids = classifier.schema.label2id
     predicted = np.array([ids[prediction.label] for prediction in predictions], dtype=np.int64)

@@ -13,6 +13,7 @@ import torch
 
 from surefit.artifacts import sha256_of
 from surefit.model.hardware import Hardware
+from surefit.model.measured import processor_name
 from surefit.model.pretrained import Pretrained
 from surefit.runs.rows import PreparedRows, Sources, source_name
 
@@ -69,19 +70,10 @@ def machine(hardware: Hardware) -> dict[str, Any]:
     """What the run is made on, and the choices that were made by measuring."""
     return {
         "system": platform.platform(),
-        "processor": _processor(),
+        "processor": processor_name(),
         "cores": os.cpu_count(),
         "device": str(hardware.device),
         "device_name": torch.cuda.get_device_name(hardware.device) if hardware.device.type == "cuda" else "",
         "threads": hardware.threads,
         "precision": hardware.precision,
     }
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return platform.processor()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()

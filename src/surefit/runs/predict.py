@@ -22,7 +22,9 @@ from surefit.runs.directory import require_run
 from surefit.runs.predicted import PredictedRows
 
 
-def predict_texts(run: Path, texts: Sequence[str], text_pair: str | None, machine: Mapping[str, Any]) -> PredictedRows:
+def predict_texts(
+    run: Path, texts: Sequence[str], text_pair: str | None, machine: Mapping[str, Any], progress: Progress
+) -> PredictedRows:
     """Classifies texts given one by one; their ids are their numbers from 1.
 
     Args:
@@ -30,11 +32,13 @@ def predict_texts(run: Path, texts: Sequence[str], text_pair: str | None, machin
         texts: what to classify.
         text_pair: the second text where `texts` is the first of a pair.
         machine: device, threads and precision where they were asked for.
+        progress: told how the texts were computed.
     """
     require_run(run)
     classifier = load(run, **machine)
     pairs = None if text_pair is None else [text_pair]
     predictions = classifier.predict(list(texts), pairs)
+    progress.note(classifier.engine_in_words)
     ids = tuple(str(number) for number in range(1, len(texts) + 1))
     shown_pairs = None if pairs is None else tuple(map(_writable, pairs))
     return PredictedRows(ids, tuple(map(_writable, texts)), shown_pairs, tuple(predictions), classifier.classes)
@@ -50,7 +54,7 @@ def predict_file(
         path: the file.
         options: how to read it, as flat settings.
         machine: device, threads and precision where they were asked for.
-        progress: told how many rows are done.
+        progress: told how many rows are done, and how.
 
     Returns:
         the records window by window, in an amount of memory that does not grow with the file. All
@@ -69,25 +73,7 @@ def predict_file(
         notes = notes_as_trained(source, settings, classifier.columns)
         for note in reading_notes(source.chosen, notes, classifier.columns):
             progress.note(note)
-        reasons: Counter[str] = Counter()
-        truncated = 0
-        for window in _predict_windows(classifier, source, records, progress):
-            reasons.update(said.reason for said in window.predictions if said.reason)
-            truncated += sum(said.truncated for said in window.predictions)
-            yield window
-    for note in (*_result_notes(reasons, truncated, classifier.max_length), classifier.engine_in_words):
-        progress.note(note)
-
-
-def _result_notes(reasons: Counter[str], truncated: int, max_length: int) -> list[str]:
-    """What is worth saying of how a file was classified: rows without an answer, and texts that were not read whole."""
-    notes = []
-    if reasons:
-        each = ", ".join(f"{count:,} {reason}" for reason, count in reasons.most_common())
-        notes.append(f"rows that could not be classified: {each}; they have an empty label and the reason")
-    if truncated:
-        notes.append(f"texts that were cut to the {max_length} tokens that the model reads: {truncated:,}")
-    return notes
+        yield from _predict_windows(classifier, source, records, progress)
 
 
 def predict_lines(
@@ -99,7 +85,7 @@ def predict_lines(
         run: a run directory, or the model directory in one.
         lines: the texts.
         machine: device, threads and precision where they were asked for.
-        progress: told how many rows are done.
+        progress: told how many rows are done, and how.
 
     Returns:
         as `predict_file`.
@@ -115,6 +101,8 @@ def predict_lines(
 def _predict_windows(
     classifier: TextClassifier, source: RecordSource, records: int, progress: Progress
 ) -> Generator[PredictedRows, None, None]:
+    reasons: Counter[str] = Counter()
+    truncated = 0
     progress.begin("predict", records)
     for window, predictions in classifier.predict_windows(windows(source), progress):
         used, others = window.examples, window.rejected_cells
@@ -128,7 +116,22 @@ def _predict_windows(
             predictions=tuple(predictions),
             classes=classifier.classes,
         )
+        reasons.update(said.reason for said in predictions if said.reason)
+        truncated += sum(said.truncated for said in predictions)
     progress.end()
+    for note in (*_result_notes(reasons, truncated, classifier.max_length), classifier.engine_in_words):
+        progress.note(note)
+
+
+def _result_notes(reasons: Counter[str], truncated: int, max_length: int) -> list[str]:
+    """What is worth saying of how rows were classified: rows without an answer, and texts that were not read whole."""
+    notes = []
+    if reasons:
+        each = ", ".join(f"{count:,} {reason}" for reason, count in reasons.most_common())
+        notes.append(f"rows that could not be classified: {each}; they have an empty label and the reason")
+    if truncated:
+        notes.append(f"texts that were cut to the {max_length} tokens that the model reads: {truncated:,}")
+    return notes
 
 
 def _column(window: ReadResult, used: pa.Array, rejected: Sequence[str | None]) -> tuple[str, ...]:
