@@ -14,6 +14,7 @@ from surefit.artifacts import (
     atomic_writer,
     harmless_cell,
     model_directory,
+    output_file,
     read_json,
     read_own_json,
     require_other_file,
@@ -69,6 +70,20 @@ def test_a_stop_while_writing_leaves_the_old_file_and_nothing_else(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         fail_while_writing(tmp_path / "file")
     assert (names_in(tmp_path), (tmp_path / "file").read_text()) == (["file"], "old")
+
+
+def test_directories_that_were_made_for_a_file_go_where_it_does_not_come(tmp_path):
+    (tmp_path / "old").mkdir()
+    with pytest.raises(KeyboardInterrupt):
+        fail_while_writing(tmp_path / "old" / "new" / "newer" / "file")
+    assert names_in(tmp_path) == ["old"]
+    assert names_in(tmp_path / "old") == []
+
+
+def test_a_directory_that_has_got_something_else_meanwhile_stays(tmp_path):
+    with pytest.raises(FileNotFoundError), atomic_writer(tmp_path / "new" / "newer" / "file"):
+        (tmp_path / "new" / "newer").rename(tmp_path / "new" / "other")
+    assert names_in(tmp_path / "new") == ["other"]
 
 
 def test_a_file_has_its_name_only_once_it_is_complete(tmp_path):
@@ -225,3 +240,11 @@ def test_a_file_where_the_directory_should_be_is_named(tmp_path):
         atomic_writer(tmp_path / "base.csv" / "x.csv"),
     ):
         pass
+
+
+def test_a_name_from_a_user_stands_for_what_its_links_lead_to(tmp_path):
+    (tmp_path / "there").mkdir()
+    (tmp_path / "link").symlink_to("second")
+    (tmp_path / "second").symlink_to(tmp_path / "there" / "file")
+    assert output_file(tmp_path / "link") == tmp_path / "there" / "file"
+    assert output_file(tmp_path / "new" / "file") == tmp_path / "new" / "file"

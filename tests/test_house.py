@@ -19,7 +19,7 @@ LEVELS = {
     room: level
     for level, rooms in enumerate(
         [
-            "errors types config trace artifacts normalization progress",
+            "errors types config trace artifacts normalization progress interruption",
             "data text decision",
             "evaluation",
             "model",

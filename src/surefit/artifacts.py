@@ -13,7 +13,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -112,8 +112,12 @@ def atomic_writer(path: Path, *, binary: bool = False) -> Iterator[IO[Any]]:
     Args:
         path: the name that the file has at the end; what stood there before is replaced.
         binary: open for bytes instead of UTF-8 text with newlines as they are written.
+
+    Raises:
+        OSError: it names the file, and not the temporary one.
     """
     require_room(path.parent)
+    made = [place for place in (path.parent, *path.parent.parents) if not place.exists()]
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
@@ -125,11 +129,19 @@ def atomic_writer(path: Path, *, binary: bool = False) -> Iterator[IO[Any]]:
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:
-        if error.filename == str(temporary):  # a name that nobody has given
+        if error.filename in (None, str(temporary)):  # a full disk says no name, and that one nobody has given
             error.filename, error.filename2 = str(path), None
         raise
     finally:
         temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # the first that holds something stays, and so do those above it
+            for directory in made:
+                directory.rmdir()
+
+
+def output_file(path: Path) -> Path:
+    """The file that a name from a user stands for: where it is a symbolic link, what that leads to."""
+    return Path(os.path.realpath(path))
 
 
 @contextmanager

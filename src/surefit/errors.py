@@ -10,7 +10,8 @@
     └── Interrupted         stopped by the user or the system, resumable
 
 Each message is one sentence or two on one line: what is wrong, where, and what to do.
-No message quotes the text of a row.
+No message quotes the text of a row. Settings are named as flags: `--max-length` is the keyword argument
+`max_length` in Python.
 """
 
 from __future__ import annotations
@@ -51,6 +52,6 @@ class TrainingError(SureFitError):
 
 
 class Interrupted(SureFitError):  # noqa: N818 - nothing went wrong
-    """Stopped by Ctrl-C or SIGTERM; what was done is saved and can be resumed."""
+    """Stopped by Ctrl-C, SIGTERM or SIGHUP; what was done is saved and can be resumed."""
 
     exit_code = 130

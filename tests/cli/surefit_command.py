@@ -4,7 +4,6 @@ import contextlib
 import io
 import json
 import os
-import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -54,23 +53,19 @@ def start_program(*arguments, **options):
 def run_here(*arguments, stdin=b"", environment=()):
     """Runs the command's own `main` in this process; without `stdin`, standard input is closed."""
     out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", newline="") for _ in range(2))
-    kept = sys.argv, sys.stdin, dict(os.environ), signal.getsignal(signal.SIGTERM)
+    kept = sys.argv, sys.stdin, dict(os.environ)
     sys.argv = ["surefit", *map(str, arguments)]
     sys.stdin = None if stdin is None else io.TextIOWrapper(io.BytesIO(stdin), encoding="utf-8")
     os.environ.update({"COLUMNS": "100"} | dict(environment))
-    status = None
     try:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            main()
-    except SystemExit as end:
-        status = end.code
+            status = main()
     finally:
         if sys.stdin is not None:
             sys.stdin.close()
         sys.argv, sys.stdin = kept[:2]
         os.environ.clear()
         os.environ.update(kept[2])
-        signal.signal(signal.SIGTERM, kept[3])
     return Outcome(status, *(_written(stream) for stream in (out, err)))
 
 

@@ -2,15 +2,12 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
 
 import pytest
 import torch
-from surefit_command import ENVIRONMENT, PROGRAM, assert_refused, run_here, run_program, start_program
-
-from surefit.__main__ import main as first_step
+from surefit_command import ENVIRONMENT, PROGRAM, assert_refused, run_here, run_program
 
 BAD_USAGE = {
     "unknown verb": (["classify"], "No such command"),
@@ -20,6 +17,7 @@ BAD_USAGE = {
     "out of range": (["train", "data.csv", "--learning-rate", "5"], "--learning-rate must be from"),
     "unknown choice": (["train", "data.csv", "--head", "linear"], "--head is softmax or sigmoid"),
     "shares of everything": (["train", "data.csv", "--test-size", "0.9", "--validation-size", "0.1"], "leave no rows"),
+    "size of given rows": (["train", "data.csv", "--test", "t.csv", "--test-size", "0.2"], "--test gives the test rows"),
     "long delimiter": (["audit", "data.csv", "--delimiter", "::"], "--delimiter must be one"),
     "quote as delimiter": (["audit", "data.csv", "--delimiter", "'", "--quote", "'"], "must differ"),
     "resume and overwrite": (["train", "data.csv", "--run", "r", "--resume", "--overwrite"], "exclude each other"),
@@ -125,35 +123,8 @@ class TestStreams:
         assert {entry["label"] for entry in json.loads(answer.stdout)["classes"]} == {"größe", "klein"}
 
 
-def test_an_interruption_before_the_door_is_open_is_answered_too(monkeypatch, capsys):
-    class Interrupting:
-        def find_spec(self, name, path, target=None):
-            if name == "surefit.cli.main":
-                raise KeyboardInterrupt
-
-    monkeypatch.delitem(sys.modules, "surefit.cli.main")
-    monkeypatch.setattr(sys, "meta_path", [Interrupting(), *sys.meta_path])
-    with pytest.raises(SystemExit) as left:
-        first_step()
-    assert left.value.code == 130
-    assert capsys.readouterr() == ("", "interrupted; nothing was left half written\n")
-
-
 def test_the_package_runs_as_a_module():
     done = subprocess.run(
         [sys.executable, "-m", "surefit", "--version"], capture_output=True, text=True, timeout=60, check=True
     )
     assert done.stdout.startswith("surefit ")
-
-
-@pytest.mark.skipif(os.name == "nt", reason="needs POSIX terminals and signals")
-def test_a_signal_ends_with_130_and_one_line(trained_run):
-    ours, theirs = os.openpty()
-    waiting = start_program("predict", trained_run.directory, stdin=theirs, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    assert waiting.stderr.readline().startswith(b"reading texts from standard input")
-    waiting.send_signal(signal.SIGTERM)  # Ctrl-C: see test_train_command.py
-    out, err = waiting.communicate(timeout=60)
-    os.close(ours)
-    os.close(theirs)
-    assert (waiting.returncode, out) == (130, b"")
-    assert err == b"interrupted; nothing was left half written\n"

@@ -3,6 +3,8 @@
 import csv
 import io
 import json
+import os
+import resource
 import shlex
 
 import pyarrow.parquet as pq
@@ -266,6 +268,32 @@ class TestOutput:
         before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
         assert_refused(run_here("predict", run, "good", "--output", run / name), "name another")
         assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+
+    def test_a_link_stays_and_what_it_leads_to_is_replaced(self, run, tmp_path):
+        (tmp_path / "results").mkdir()
+        (tmp_path / "results" / "first.csv").write_text("of yesterday")
+        (tmp_path / "latest.csv").symlink_to("results/first.csv")
+        self.write(run, tmp_path / "latest.csv")
+        assert os.readlink(tmp_path / "latest.csv") == "results/first.csv"
+        assert len(table((tmp_path / "results" / "first.csv").read_text(encoding="utf-8"))) == len(TEXTS)
+        assert [path.name for path in (tmp_path / "results").iterdir()] == ["first.csv"]
+
+    def test_a_link_to_a_file_of_a_run_is_refused(self, run, tmp_path):
+        before = (run / "predictions.csv").read_bytes()
+        (tmp_path / "out.csv").symlink_to(run / "predictions.csv")
+        assert_refused(run_here("predict", run, "good", "--output", tmp_path / "out.csv"), "name another")
+        assert (run / "predictions.csv").read_bytes() == before
+
+    @pytest.mark.parametrize("name", ["out.csv", "out.jsonl", "out.parquet"])
+    def test_a_disk_that_takes_no_more_is_said_with_the_file_s_name(self, name, run, tmp_path):
+        (tmp_path / "rows.csv").write_text("text\n" + "".join(f"good film {n}\n" for n in range(9000)), encoding="utf-8")
+        path = tmp_path / "new" / "directory" / name
+        limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))  # noqa: E731
+        outcome = run_program(
+            "predict", run, "--input", tmp_path / "rows.csv", "--output", path, "--quiet", "--threads", "1", preexec_fn=limit
+        )
+        assert_refused(outcome, f"{path}: ", "free some space, or write to another place")
+        assert [path.name for path in tmp_path.iterdir()] == ["rows.csv"]
 
     def test_what_is_in_the_way_is_said_before_the_work(self, run, tmp_path):
         (tmp_path / "base.csv").touch()

@@ -38,7 +38,7 @@ class TestOutputs:
         assert outcome.err == ""
         assert answer["run"] == str(tmp_path / "run")
         written = json.loads((tmp_path / "run" / "metrics.json").read_text(encoding="utf-8"))
-        assert answer["metrics"] == {name: value for name, value in written.items() if name != "schema_version"}
+        assert answer["metrics"] == written
         assert len(answer["trace"]["training"]["epochs"]) == 1
 
     def test_results_and_prose_go_their_own_ways(self, learnable_csv, tiny_bert, tmp_path):

@@ -2,16 +2,17 @@
 
 import csv
 import json
+import time
 import tracemalloc
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from file_builders import ods, parquet, workbook
+from file_builders import jsonl, lines, ods, parquet, workbook
 from hostile_files import HOSTILE_FILES
 
 from surefit.config import ReadSettings
-from surefit.data.passes import WINDOW_RECORDS, check, windows
+from surefit.data.passes import WINDOW_RECORDS, check, read_all, windows
 from surefit.data.read import open_records, read
 from surefit.errors import DataError, SureFitError
 
@@ -166,8 +167,64 @@ def test_a_parquet_file_that_is_cut_short_between_the_passes_is_an_error(tmp_pat
     with open_records(path, ReadSettings(), labelled=False) as source:
         assert check(source) == 50_000
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-        with pytest.raises(DataError, match=f"^{path}: the Parquet file is damaged"):
+        with pytest.raises(DataError, match=f"^{path}: the file changed while it was read; "):
             list(windows(source))
+
+
+ROWS = {
+    "rows.csv": lambda word: lines("text", *[word] * 9000),
+    "marked.txt": lambda word: lines("text", *[word] * 9000, encoding="utf-16"),
+    "rows.jsonl": lambda word: jsonl(*[{"text": word}] * 9000),
+    "rows.parquet": lambda word: parquet({"text": [word] * 9000}),
+    "rows.xlsx": lambda word: workbook(("A", [["text"], *[[word]] * 5000])),
+}
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_a_file_that_is_rewritten_between_the_passes_is_an_error_even_where_it_looks_the_same(tmp_path, name):
+    path = tmp_path / name
+    path.write_bytes(ROWS[name]("good"))
+    with open_records(path, ReadSettings(), labelled=False) as source:
+        check(source)
+        time.sleep(0.05)  # the clock of some file systems has coarse ticks
+        path.write_bytes(ROWS[name]("evil"))
+        with pytest.raises(DataError, match=f"^{path}: the file changed while it was read; wait until it is complete"):
+            next(windows(source))
+
+
+def test_a_file_that_is_rewritten_within_the_second_pass_is_an_error_at_the_next_window(tmp_path):
+    path = tmp_path / "rows.csv"
+    path.write_bytes(ROWS["rows.csv"]("good"))
+    with open_records(path, ReadSettings(), labelled=False) as source:
+        check(source)
+        parts = windows(source)
+        assert set(next(parts).examples.texts.to_pylist()) == {"good"}
+        time.sleep(0.05)
+        path.write_bytes(ROWS["rows.csv"]("evil"))
+        with pytest.raises(DataError, match="the file changed while it was read"):
+            next(parts)
+
+
+def test_a_file_that_is_rewritten_while_all_of_it_is_read_is_an_error(tmp_path):
+    path = tmp_path / "rows.csv"
+    path.write_bytes(ROWS["rows.csv"]("good"))
+    with open_records(path, ReadSettings(), labelled=False) as source:
+        time.sleep(0.05)
+        path.write_bytes(ROWS["rows.csv"]("evil"))
+        with pytest.raises(DataError, match="the file changed while it was read"):
+            read_all(source)
+
+
+def test_another_file_that_takes_the_name_changes_nothing(tmp_path):
+    path, other = tmp_path / "rows.csv", tmp_path / "other.csv"
+    path.write_bytes(ROWS["rows.csv"]("good"))
+    with open_records(path, ReadSettings(), labelled=False) as source:
+        check(source)
+        time.sleep(0.05)
+        other.write_bytes(ROWS["rows.csv"]("evil"))
+        other.replace(path)
+        path.chmod(0o600)
+        assert {text for part in windows(source) for text in part.examples.texts.to_pylist()} == {"good"}
 
 
 def write_many(path, rows):

@@ -65,8 +65,16 @@ def test_an_error_of_the_items_themselves_is_passed_on():
         next(found)
 
 
-def test_who_stops_early_leaves_no_thread_behind():
-    found = prepare_ahead(range(1000), str)
-    next(found)
-    found.close()
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("surefit-ahead")]
+def test_who_stops_early_waits_for_nothing_and_leaves_no_thread_behind():
+    released = threading.Event()
+
+    def prepare(number):
+        return number == 0 or released.wait(timeout=30)
+
+    found = prepare_ahead(range(1000), prepare)
+    assert next(found) == (0, True)
+    (worker,) = [thread for thread in threading.enumerate() if thread.name.startswith("surefit-ahead")]
+    found.close()  # would wait in vain for the next item, which is being prepared
+    released.set()
+    worker.join(timeout=30)
+    assert not worker.is_alive()

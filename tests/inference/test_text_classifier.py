@@ -7,19 +7,19 @@ import dataclasses
 import json
 import pickle
 import shutil
-from typing import ClassVar
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from foreign_tables import ArrowColumn
 
 from learnable_rows import LEARNING, learnable_rows, read_table
 from processor import needs_int8
 from surefit.config import ReadSettings
 from surefit.data.read import read
 from surefit.data.reasons import EMPTY_TEXT, EMPTY_TEXT_PAIR
-from surefit.errors import DataError, ModelError, UsageError
+from surefit.errors import ModelError, UsageError
 from surefit.inference.classifier import load
 from surefit.inference.given import NOT_A_TEXT
 from surefit.model.pretrained import load_classifier, save_classifier
@@ -42,24 +42,6 @@ NO_TEXTS = [
     (["good"], NOT_A_TEXT),
     (np.array([1, 2]), NOT_A_TEXT),
 ]
-
-
-@pytest.fixture(scope="module")
-def model(trained_run):
-    return trained_run.load(precision="fp32", threads=1)
-
-
-@pytest.fixture(scope="module")
-def pairs_model(tiny_bert, tmp_path_factory):
-    """A model that judges pairs of texts, with the sigmoid head."""
-    rows = learnable_rows(60)
-    frame = pd.DataFrame(
-        {"question": [text[:9] for text, _ in rows], "answer": [text for text, _ in rows], "y": [y for _, y in rows]}
-    )
-    run = tmp_path_factory.mktemp("runs") / "pairs"
-    options = LEARNING | {"epochs": 1, "head": "sigmoid"}
-    trained = train(frame, run, model=tiny_bert, text="question", text_pair="answer", label="y", **options)
-    return trained.load(precision="fp32", threads=1)
 
 
 def close(first, second):
@@ -133,115 +115,6 @@ def test_a_series_with_missing_values_of_pandas(model):
     assert [said.reason for said in model.predict(pd.Series(["good", None], dtype="string"))] == ["", EMPTY_TEXT]
 
 
-def test_a_frame_comes_back_with_columns_added(model):
-    frame = pd.DataFrame({"n": [1, 2, 3], "review": ["a great film", None, "awful"]}, index=[7, 7, 9])
-    copy = frame.copy()
-    found = model.predict(frame, text="review")
-    pd.testing.assert_frame_equal(frame, copy)
-    pd.testing.assert_frame_equal(found[["n", "review"]], frame)
-    assert found.columns.tolist() == ["n", "review", "prediction", "probability", "truncated", "reason"]
-    said = model.predict(["a great film", None, "awful"])
-    assert found.prediction.tolist() == [row.label for row in said]
-    assert found.reason.tolist() == ["", EMPTY_TEXT, ""]
-    np.testing.assert_allclose(found.probability, [row.score for row in said], atol=1e-6)
-
-
-class ArrowStream:
-    """A table or column of another library that offers itself as an Arrow stream."""
-
-    def __init__(self, content):
-        self._content = content
-
-    def __arrow_c_stream__(self, requested_schema=None):
-        return self._content.__arrow_c_stream__(requested_schema)
-
-
-class ArrowFrame(ArrowStream):
-    """Such a table with columns, as polars has."""
-
-    def __init__(self, table):
-        super().__init__(table)
-        self.columns = table.column_names
-
-
-class ArrowColumn(ArrowStream):
-    """Such a column, whose items are the texts."""
-
-    def __iter__(self):
-        return iter(self._content.to_pylist())
-
-
-class ColumnsByName:
-    """A table that gives its columns by name and else its rows, as a Dataset does."""
-
-    def __init__(self, table):
-        self.column_names = table.column_names
-        self._table = table
-
-    def __getitem__(self, name):
-        return self._table.column(name).to_pylist()
-
-    def __iter__(self):
-        return iter(self._table.to_pylist())
-
-
-class SplitsByName(dict):
-    """Several tables by name, as a DatasetDict holds them."""
-
-    column_names: ClassVar = {"train": ["text"]}
-
-
-OTHER_TABLES = {
-    "Arrow table": lambda table: table,
-    "Arrow batch": lambda table: table.to_batches()[0],
-    "Arrow stream, read once": lambda table: table.to_reader(),
-    "other table with a stream": ArrowStream,
-    "other table with columns": ArrowFrame,
-    "columns by name": ColumnsByName,
-}
-
-
-@pytest.mark.parametrize("kind", OTHER_TABLES.values(), ids=OTHER_TABLES)
-def test_other_tables_come_back_as_an_arrow_table_with_columns_added(model, kind):
-    table = pa.table({"n": [1, 2, 3], "text": ["a great film", None, "awful"]})
-    found = model.predict(kind(table))
-    assert found.select(["n", "text"]) == table
-    assert found.column_names == ["n", "text", "prediction", "probability", "truncated", "reason"]
-    said = model.predict(["a great film", None, "awful"])
-    assert found.column("prediction").to_pylist() == [row.label for row in said]
-    assert found.column("reason").to_pylist() == ["", EMPTY_TEXT, ""]
-    np.testing.assert_allclose(model.predict_proba(kind(table)), model.predict_proba(table.column("text")), atol=1e-6)
-
-
-def test_a_table_that_cannot_be_read_is_a_sentence(model):
-    def batches():
-        yield pa.record_batch({"text": ["good"]})
-        raise RuntimeError("the connection is gone")
-
-    broken = pa.RecordBatchReader.from_batches(pa.schema({"text": pa.string()}), batches())
-    with pytest.raises(DataError, match="the rows of the table cannot be read"):
-        model.predict(broken)
-
-
-@pytest.mark.parametrize("kind", [pd.DataFrame, pa.table])
-def test_columns_of_the_user_are_not_replaced(model, kind):
-    with pytest.raises(UsageError, match="the table has a column 'reason' already"):
-        model.predict(kind({"text": ["good"], "reason": ["mine"]}))
-
-
-def test_a_frame_is_read_from_the_columns_of_the_training_data(model, pairs_model):
-    found = model.predict(pd.DataFrame({"review": ["the worst"], "text": ["a great film"]}))
-    assert found.prediction.tolist() == ["good"]
-    both = pd.DataFrame({"text": ["x"], "question": ["is it"], "answer": ["a great film"]})
-    assert pairs_model.predict_proba(both) == pytest.approx(pairs_model.predict_proba(["is it"], ["a great film"]), abs=1e-6)
-
-
-def test_probabilities_of_a_frame(model):
-    frame = pd.DataFrame({"review": ["a great film", None]})
-    found = model.predict_proba(frame, text="review")
-    np.testing.assert_allclose(found, model.predict_proba(["a great film", None]), atol=1e-6)
-
-
 def test_every_record_of_a_file_has_a_prediction_in_the_file_s_order(model, learnable_csv):
     reading = read(learnable_csv, ReadSettings(), labelled=False)
     found = model.predict_records(reading)
@@ -259,34 +132,6 @@ def test_a_long_text_is_cut_and_says_so(model):
 def test_texts_are_normalised_as_in_training(model):
     first, second = model.predict(["a\u200b great\u00a0 film", "a great film"])
     assert first.scores == pytest.approx(second.scores, abs=1e-6)
-
-
-@pytest.mark.parametrize(
-    "rows",
-    [
-        *(None, 3, b"good", {"text": ["good"]}, {"good", "bad"}, frozenset(["good"]), np.array("a")),
-        ArrowStream(pa.chunked_array([["good"]])),
-        SplitsByName(),
-    ],
-    ids=lambda rows: type(rows).__name__,
-)
-def test_what_is_no_rows_is_a_sentence(model, rows):
-    with pytest.raises(UsageError, match="give a text, a list of texts or a pandas DataFrame, not "):
-        model.predict(rows)
-    with pytest.raises(UsageError, match="give a text, a list of texts or a pandas DataFrame, not "):
-        model.predict_proba(rows)
-
-
-def test_a_frame_whose_text_is_not_certain_is_a_sentence(model):
-    with pytest.raises(DataError, match="no column is certain to be the text"):
-        model.predict(pd.DataFrame({"a": ["x"], "b": ["y"]}))
-
-
-def test_names_of_columns_go_with_a_frame(model):
-    with pytest.raises(UsageError, match="text= names a column of a DataFrame"):
-        model.predict(["good"], text="review")
-    with pytest.raises(UsageError, match="not label="):
-        model.predict(pd.DataFrame({"text": ["good"]}), label="y")
 
 
 def test_pairs_are_judged_with_the_sigmoid_head(pairs_model):
@@ -315,12 +160,6 @@ def test_a_pair_with_what_is_no_text_is_unusable(pairs_model):
     assert [said.reason for said in pairs_model.predict(["", "is it"], [3, b"good"])] == [NOT_A_TEXT, NOT_A_TEXT]
 
 
-@pytest.mark.parametrize("kind", OTHER_TABLES.values(), ids=OTHER_TABLES)
-def test_second_texts_of_a_list_are_no_table(pairs_model, kind):
-    with pytest.raises(UsageError, match="give the second texts of a list of texts as a list too"):
-        pairs_model.predict(["is it"], kind(pa.table({"text": ["good"]})))
-
-
 def test_as_many_second_texts_as_texts(pairs_model):
     with pytest.raises(UsageError, match="there are 2 texts and 1 second texts"):
         pairs_model.predict(["a", "b"], ["c"])
@@ -346,28 +185,6 @@ def test_a_tokenizer_without_a_form_for_pairs_serves_single_texts_only(tiny_bert
     assert load(tmp_path / "single").predict("a great film").label
     with pytest.raises(ModelError, match=r"tokenizer\.json has no form for pairs of texts"):
         train(frame.assign(text_pair="is it"), tmp_path / "pairs", model=base, **options)
-
-
-def test_second_texts_beside_a_table_are_refused(pairs_model):
-    frame = pd.DataFrame({"question": ["is it"], "answer": ["good"]})
-    for predict in (pairs_model.predict, pairs_model.predict_proba):
-        with pytest.raises(UsageError, match="the second texts of a table are a column of it; name it with text_pair="):
-            predict(frame, ["good"])
-
-
-@pytest.mark.parametrize("kind", [pd.DataFrame, pa.table, lambda columns: pa.table(columns).to_reader()])
-def test_a_table_of_no_rows_comes_back_with_columns_added(model, kind):
-    empty, one = (model.predict(kind({"text": pa.array(texts, pa.string())})) for texts in ([], ["good"]))
-    added = ["text", "prediction", "probability", "truncated", "reason"]
-    assert len(empty) == 0
-    if isinstance(empty, pd.DataFrame):
-        assert empty.columns.tolist() == added
-        assert empty.dtypes[added[1:]].tolist() == one.dtypes[added[1:]].tolist()
-        assert one.prediction.tolist() == [model.predict("good").label]
-    else:
-        assert empty.schema == one.schema
-        assert empty.column_names == added
-    assert model.predict_proba(kind({"text": pa.array([], pa.string())})).shape == (0, 2)
 
 
 def test_loading_what_is_no_model_is_a_sentence(tmp_path):

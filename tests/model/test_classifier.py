@@ -226,6 +226,21 @@ def test_classifier_may_be_prepared_again(tiny_bert: Path):
     assert all(torch.equal(gradient, before[name]) for name, gradient in gradients_of(ours).items())
 
 
+@pytest.mark.parametrize("plain", [True, False], ids=["plain", "fast"])
+def test_a_classifier_that_was_cast_after_it_was_prepared_says_so(tiny_bert: Path, plain: bool):
+    ours, batch = ours_and_batch(tiny_bert, THREE, plain=plain)
+    before = logits_of(ours, batch)
+    ours.to("cpu")  # where it is
+    torch.testing.assert_close(logits_of(ours, batch), before, atol=0, rtol=0)
+    ours.half()
+    for use in (lambda: logits_of(ours, batch), lambda: ours.flat):
+        with pytest.raises(RuntimeError, match=r"moved or cast by themselves; call prepare\(\)"):
+            use()
+    ours.float()
+    ours.prepare(Hardware(CPU, "fp32", 1), plain=plain)
+    torch.testing.assert_close(logits_of(ours, batch), before, atol=1e-2, rtol=0)
+
+
 def test_limits_of_the_model_are_known(tiny_bert: Path):
     ours, _ = ours_and_batch(tiny_bert, TWO)
     assert ours.max_tokens == 128

@@ -55,7 +55,7 @@ def test_asked_for_come_first_then_vectors_then_matrices_as_the_model_has_them(e
 
 def test_spans_tell_matrices_from_vectors(encoder: BertEncoder):
     flat = flat_of(encoder)
-    spans = flat.spans()
+    spans = flat.spans(flat.matrices)
     assert [matrices for _, _, matrices in spans] == [True, False, True]
     assert [start for start, _, _ in spans] == [0, *(end for _, end, _ in spans[:-1])]
     assert spans[-1][1] == len(flat.values)
@@ -68,7 +68,10 @@ def test_without_an_order_vectors_come_before_matrices():
     model = nn.Sequential(nn.Embedding(5, 3), nn.Linear(3, 4), nn.LayerNorm(4))
     flat = FlatParameters(model, model[0].weight)
     assert list(flat.places) == ["1.bias", "2.weight", "2.bias", "1.weight"]
-    assert flat.spans() == [(0, 12, False), (12, 24, True)]
+    assert flat.matrices == ["1.weight"]
+    assert flat.spans(["1.weight"]) == [(0, 12, False), (12, 24, True)]
+    assert flat.spans(["2.weight", "2.bias"]) == [(0, 4, False), (4, 12, True), (12, 24, False)]
+    assert flat.spans([]) == [(0, 24, False)]
 
 
 def test_loaded_weights_reach_the_flat_values(encoder: BertEncoder):
@@ -172,3 +175,15 @@ def test_weights_that_are_not_trained_are_left_as_they_are():
     assert "2.weight" not in flat.places
     assert "2.bias" in flat.places
     assert model[2].weight.untyped_storage().data_ptr() != flat.values.untyped_storage().data_ptr()
+
+
+def test_a_model_that_was_cast_is_refused_and_one_that_stays_as_it_is_not(encoder: BertEncoder):
+    flat = flat_of(encoder)
+    encoder.to("cpu").float()
+    flat.require_views()
+    encoder.half()
+    with pytest.raises(RuntimeError, match=r"the weights were moved or cast by themselves; call prepare\(\)"):
+        flat.require_views()
+    encoder.float()  # other tensors than the flat ones, though of the same kind
+    with pytest.raises(RuntimeError, match="moved or cast"):
+        flat.require_views()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 
 import pytest
@@ -18,6 +19,7 @@ from surefit.runs.directory import (
     require_no_run_file,
     require_other_model,
     require_run,
+    require_writable,
 )
 from surefit.runs.train import train
 
@@ -207,3 +209,31 @@ def test_what_is_no_directory_is_no_run(tmp_path):
     for name, what in (("file", "file is a file"), ("none", "there is no directory .*none")):
         with pytest.raises(RunError, match=f"{what}; give a run directory such as surefit train makes"):
             require_run(tmp_path / name)
+
+
+def test_what_can_be_written(run, tmp_path):
+    (tmp_path / "file.csv").touch()
+    (tmp_path / "link.csv").symlink_to("file.csv")
+    (tmp_path / "new.csv").symlink_to("new/file.csv")
+    for name in ("file.csv", "link.csv", "new.csv", "other/file.csv"):
+        require_writable(tmp_path / name, tmp_path / "read.csv")
+
+
+@pytest.mark.parametrize(
+    ("target", "error", "sentence"),
+    [
+        ("run/predictions.csv", RunError, "is a file of the run"),
+        ("run/model/new.csv", RunError, "is a file of the run"),
+        ("read.csv", UsageError, "is the file that is read"),
+        ("run", UsageError, "is a directory"),
+        ("read.csv/new.csv", UsageError, "is a file, not a directory"),
+        (os.devnull, UsageError, "is no regular file"),
+        ("link.csv", UsageError, "is no regular file"),
+    ],
+)
+def test_what_must_not_be_written_is_refused_through_a_link_too(run, tmp_path, target, error, sentence):
+    (tmp_path / "read.csv").touch()
+    (tmp_path / "link.csv").symlink_to(tmp_path / target)
+    for path in (tmp_path / "link.csv", tmp_path / target):
+        with pytest.raises(error, match=sentence):
+            require_writable(path, tmp_path / "read.csv")

@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from surefit.artifacts import RunDirectory, read_json
+from surefit.artifacts import SCHEMA_VERSION, RunDirectory, read_json
 from surefit.errors import RunError
 from surefit.runs.finished import open_run
 
@@ -23,8 +23,10 @@ def refusal(run):
 
 def test_a_run_is_read_as_it_was_written(trained_run):
     opened = open_run(trained_run.directory)
-    assert opened.trace == trained_run.trace
-    assert opened.metrics == read_json(RunDirectory(trained_run.directory).metrics)
+    directory = RunDirectory(trained_run.directory)
+    assert json.loads(json.dumps({"schema_version": SCHEMA_VERSION} | opened.trace.to_dict())) == read_json(directory.trace)
+    assert opened.metrics == read_json(directory.metrics)
+    assert (opened.trace, opened.metrics) == (trained_run.trace, trained_run.metrics)
     assert opened.directory == trained_run.directory
     assert opened._repr_html_() == trained_run._repr_html_()
 

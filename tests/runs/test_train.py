@@ -16,12 +16,10 @@ from torch.testing import assert_close
 from learnable_rows import LEARNING, learnable_rows, read_table, without_timings, write_table
 from surefit.artifacts import RunDirectory, read_json, sha256_of
 from surefit.config import Settings
-from surefit.errors import DataError, UsageError
-from surefit.inference.classifier import load
+from surefit.errors import UsageError
 from surefit.model.int8_products import int8_is_exact
 from surefit.progress import Progress
 from surefit.runs.fine_tune import _row_weights
-from surefit.runs.tables import evaluation_tables
 from surefit.runs.train import open_run, train
 from tiny_models import write_tiny_stock
 
@@ -218,102 +216,6 @@ def test_the_same_seed_gives_the_same_run_and_another_seed_another(run, learnabl
         assert without_timings(getattr(again, name)) == without_timings(getattr(run, name))
     other = train(learnable_csv, tmp_path / "other", seed=1, **options | {"epochs": 1})
     assert read_table(RunDirectory(other.directory).splits) != read_table(run.splits)
-
-
-@pytest.fixture(scope="module")
-def given_run(tiny_bert, tmp_path_factory):
-    """A run with its own validation and test files, of the same name as the data, with leaks and rejected rows."""
-    directory = tmp_path_factory.mktemp("given")
-    rows = learnable_rows(80)
-    files = []
-    for place, own in (
-        ("train", rows[:60]),
-        ("validation", [*rows[60:68], rows[0], ("", "good")]),
-        ("test", [*rows[68:], *rows[1:3]]),
-    ):
-        (directory / place).mkdir()
-        files.append(write_table(directory / place / "rows.csv", ("text", "label"), own))
-    return train(files[0], directory / "run", validation=files[1], test=files[2], model=tiny_bert, **QUICK)
-
-
-def test_given_files_are_used_as_given(given_run):
-    rows = read_table(RunDirectory(given_run.directory).splits)
-    assert [row["split"] for row in rows] == ["train"] * 60 + ["validation"] * 9 + ["test"] * 14
-    assert [row["id"] for row in rows] == [str(number) for size in (60, 9, 14) for number in range(1, size + 1)]
-    assert (given_run.metrics["validation"]["n"], given_run.metrics["test"]["n"]) == (9, 14)
-
-
-def test_texts_that_given_files_share_with_the_training_rows_are_counted(given_run):
-    run = RunDirectory(given_run.directory)
-    assert read_json(run.audit)["leaks"] == {"exact": 3}
-    (split,) = (stage for stage in given_run.trace.pipeline.stages if stage.stage == "split")
-    warning = "WARNING: 3 validation or test rows repeat a text of another split: the figures are too good"
-    assert warning in split.notes
-    assert given_run.metrics["leaks"] == {"exact": 3, "earlier_run": 0}
-    assert "that it never saw" not in run.model_card.read_text()
-    assert warning in run.model_card.read_text()
-    assert warning in evaluation_tables(given_run.metrics)[0].title
-    assert {row["split"] for row in read_table(run.splits) if row["group"] == "0"} == {"train", "validation"}
-
-
-def test_the_audit_of_the_training_file_counts_none_of_the_given_files(given_run):
-    run = RunDirectory(given_run.directory)
-    audit = read_json(run.audit)
-    assert (audit["records"], audit["used"], audit["rejected"]) == (60, 60, 0)
-    assert [row["line"] for row in read_table(run.rejected)] == ["11"]
-
-
-@pytest.mark.parametrize("place", ["validation", "test"])
-def test_a_class_unknown_to_the_training_rows_is_a_sentence(tiny_bert, tmp_path, place):
-    data = write_table(tmp_path / "rows.csv", ("text", "label"), learnable_rows(40))
-    other = write_table(tmp_path / "other.csv", ("text", "label"), [*learnable_rows(4, seed=1), ("so so", "fair")])
-    with pytest.raises(DataError, match=r"^other\.csv, line 6: class 'fair' does not stand in rows\.csv"):
-        train(data, tmp_path / "run", model=tiny_bert, **{place: other}, **QUICK)
-    assert not (tmp_path / "run").exists()
-
-
-@pytest.mark.parametrize("place", ["validation", "test"])
-def test_a_given_file_with_none_of_the_classes_left_is_a_sentence(tiny_bert, tmp_path, place):
-    data = write_table(tmp_path / "rows.csv", ("text", "label"), [*learnable_rows(40), ("so so", "fair")])
-    other = write_table(tmp_path / "other.csv", ("text", "label"), [("so", "fair")])
-    with pytest.raises(DataError, match=r"other\.csv has no row of a class that is left; lower --min-rows-per-class"):
-        train(data, tmp_path / "run", model=tiny_bert, min_rows_per_class=2, **{place: other}, **QUICK)
-    assert not (tmp_path / "run").exists()
-
-
-def test_a_given_file_needs_the_same_columns(tiny_bert, tmp_path):
-    pairs = write_table(tmp_path / "pairs.csv", ("text", "text_pair", "label"), [(t, t, y) for t, y in learnable_rows(40)])
-    single = write_table(tmp_path / "single.csv", ("text", "label"), learnable_rows(4))
-    with pytest.raises(DataError, match=r'single\.csv: --text-pair "text_pair" names no column'):
-        train(pairs, tmp_path / "run", test=single, model=tiny_bert, text_pair="text_pair", **QUICK)
-
-
-@pytest.mark.parametrize("place", ["validation", "test"])
-def test_a_given_file_without_the_second_text_is_a_sentence(tiny_bert, tmp_path, place):
-    pairs = write_table(tmp_path / "pairs.csv", ("text", "text_pair", "label"), [(t, t, y) for t, y in learnable_rows(40)])
-    single = write_table(tmp_path / "single.csv", ("text", "label"), learnable_rows(4))
-    with pytest.raises(DataError, match=r'single\.csv: no column is certain .* rename the column to "text_pair", as in the'):
-        train(pairs, tmp_path / "run", model=tiny_bert, **{place: single}, **QUICK)
-
-
-def test_a_second_text_of_a_given_file_is_not_read_where_training_has_none(tiny_bert, tmp_path):
-    rows = learnable_rows(48, seed=3)
-    single = write_table(tmp_path / "single.csv", ("text", "label"), rows[:40])
-    pairs = write_table(tmp_path / "pairs.csv", ("text", "text_pair", "label"), [(t, "", y) for t, y in rows[40:]])
-    plain = write_table(tmp_path / "plain.csv", ("text", "label"), rows[40:])
-    first = train(single, tmp_path / "first", test=pairs, model=tiny_bert, **QUICK)
-    second = train(single, tmp_path / "second", test=plain, model=tiny_bert, **QUICK)
-    assert first.metrics["test"] == second.metrics["test"]
-    assert first.metrics["test"]["n"] == 8
-
-
-def test_given_files_are_read_from_the_columns_of_the_training_data(tiny_bert, tmp_path):
-    rows = learnable_rows(48, seed=3)
-    data = write_table(tmp_path / "data.csv", ("review", "label"), rows[:40])
-    test = write_table(tmp_path / "test.csv", ("text", "review", "label"), [("noise", *row) for row in rows[40:]])
-    run = RunDirectory(train(data, tmp_path / "run", test=test, model=tiny_bert, **QUICK).directory)
-    answers = load(run.path, precision="fp32", threads=1).predict([text for text, _ in rows[40:]])
-    assert [row["prediction"] for row in read_table(run.predictions)] == [answer.label for answer in answers]
 
 
 FORMULA, SCRIPT = '=HYPERLINK("x")', "<script>alert(1)</script>"

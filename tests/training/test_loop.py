@@ -1,135 +1,24 @@
-"""The loop: gradients, best weights, early stopping, determinism, interruption, divergence, fast and plain computation."""
+"""The loop: gradients, best weights, early stopping, determinism, divergence, fast and plain computation."""
 
 from __future__ import annotations
 
 import copy
 import dataclasses
-import signal
 
 import numpy as np
 import pytest
 import torch
+from loop_trials import BF16, FP32, SETTINGS, Trial, Watcher, loaded, rows_for
 from safetensors.torch import load_file, save_file
 from torch.nn import functional
 
-from learnable_rows import learnable_rows
-from surefit.config import ModelSettings, TrainingSettings
-from surefit.errors import Interrupted, TrainingError
+from surefit.config import TrainingSettings
+from surefit.errors import TrainingError
 from surefit.inference.engine import predict_logits
 from surefit.model.dropout import StepDropout
-from surefit.model.hardware import Hardware
-from surefit.model.pretrained import load_pretrained
-from surefit.progress import Progress
 from surefit.text.packing import ROWS_PER_GROUP, cut_by_tokens, epoch_order, lengths_of, pack, step_rows
-from surefit.training.checkpoint import CheckpointInterval, Checkpoints
-from surefit.training.loop import Plan, ValidationFigures, _Trainer, fit
+from surefit.training.loop import Plan, _Trainer
 from surefit.training.optimizer import learning_rate_at
-from surefit.training.state import TrainingRows
-from surefit.types import SINGLE_LABEL, LabelSchema
-from tiny_models import write_tiny_stock
-
-SCHEMA = LabelSchema(SINGLE_LABEL, ("bad", "good"))
-SETTINGS = TrainingSettings(epochs=3, learning_rate=1e-3, batch_size=4, patience=3)
-FP32 = Hardware(torch.device("cpu"), "fp32", 1)
-BF16 = Hardware(torch.device("cpu"), "bf16", 1)
-
-
-class Watcher(Progress):
-    def __init__(self):
-        self.steps, self.epochs, self.notes = [], [], []
-
-    def step(self, record, total_steps):
-        self.steps.append(record)
-
-    def epoch(self, epoch):
-        self.epochs.append(epoch)
-
-    def note(self, sentence):
-        self.notes.append(sentence)
-
-
-class StopsAfter(Watcher):
-    """Sends this process a signal after a step, as a user would."""
-
-    def __init__(self, step, number=signal.SIGINT):
-        super().__init__()
-        self._step, self._number = step, number
-
-    def step(self, record, total_steps):
-        super().step(record, total_steps)
-        if record.step == self._step:
-            signal.raise_signal(self._number)
-
-
-def loaded(model, hardware=FP32, **how):
-    """The checkpoint, ready to compute; `plain=True` for the plain modules."""
-    pretrained = load_pretrained(str(model), SCHEMA, ModelSettings(), seed=0)
-    pretrained.classifier.prepare(hardware, **how)
-    return pretrained
-
-
-def rows_for(tokenizer, n=20):
-    """Learnable rows, each of another weight."""
-    texts, labels = zip(*learnable_rows(n), strict=True)
-    targets = np.array([SCHEMA.label2id[label] for label in labels])
-    return TrainingRows(tuple(tokenizer.encode(texts)), targets, np.linspace(0.5, 2.0, n))
-
-
-def weights_of(classifier):
-    return {name: tensor.numpy().tobytes() for name, tensor in classifier.state_dict().items()}
-
-
-class Trial:
-    """One training run of a tiny model; `scores` are the macro F1 that its validations are to find."""
-
-    def __init__(
-        self, model, directory, *, settings=SETTINGS, seed=0, scores=(0.5, 0.6, 0.7), progress=None, hardware=FP32, n=20, **how
-    ):
-        self.directory = directory
-        pretrained = loaded(model, hardware, **how)
-        self.classifier = pretrained.classifier
-        self.progress = progress or Watcher()
-        self.weights_seen = []
-        self._scores = iter(scores)
-        self.rows = rows_for(pretrained.tokenizer, n)
-        self._plan = Plan(settings, seed, majority_share=0.5)
-        self._checkpoints = Checkpoints(directory, self.progress)
-
-    def _validate(self):
-        self.weights_seen.append(self.weights())
-        return ValidationFigures(0.5, 0.5, next(self._scores))
-
-    def weights(self):
-        return weights_of(self.classifier)
-
-    def saved(self):
-        """The bytes of the tensors in the newest checkpoint."""
-        newest = max(self.directory.glob("step-*"))
-        return {file.name: file.read_bytes() for file in newest.glob("*.safetensors")}
-
-    def fit(self):
-        return fit(
-            self.classifier,
-            self.rows,
-            self._plan,
-            evaluate=self._validate,
-            checkpoints=self._checkpoints,
-            progress=self.progress,
-        )
-
-
-@pytest.fixture(scope="module")
-def tiny_distilbert(tmp_path_factory):
-    """A tiny encoder that Hugging Face's classes compute."""
-    return write_tiny_stock(tmp_path_factory.mktemp("distilbert"), "distilbert")
-
-
-@pytest.fixture(scope="module")
-def whole(tiny_bert, tmp_path_factory):
-    """An uninterrupted run and its final state."""
-    trial = Trial(tiny_bert, tmp_path_factory.mktemp("whole"))
-    return trial, trial.fit()
-
 
 WAYS = pytest.mark.parametrize("how", [{}, {"plain": True}], ids=["fast", "plain"])
 
@@ -324,66 +213,6 @@ def test_training_stops_early_after_patience_epochs(tiny_bert, tmp_path):
     assert trial.weights() == trial.weights_seen[1]
 
 
-@pytest.fixture(scope="module", params=["fast-fp32", "fast-bf16", "plain-fp32", "plain-bf16", "stock-fp32", "stock-bf16"])
-def way(request, tiny_bert, tiny_distilbert):
-    """A model and how it is computed with: (model, keywords for a trial)."""
-    kind, precision = request.param.split("-")
-    how = {"hardware": {"fp32": FP32, "bf16": BF16}[precision]} | ({"plain": True} if kind == "plain" else {})
-    return tiny_distilbert if kind == "stock" else tiny_bert, how
-
-
-@pytest.fixture(scope="module")
-def whole_of_way(way, tmp_path_factory):
-    """Its uninterrupted run and the final state."""
-    trial = Trial(way[0], tmp_path_factory.mktemp("way"), **way[1])
-    return trial, trial.fit()
-
-
-@pytest.mark.parametrize("step", [1, 7, 10, 15])
-def test_an_interrupted_run_goes_on_to_the_same_bytes(way, whole_of_way, tmp_path, step):
-    expected, state = whole_of_way
-    model, how = way
-    stopped = Trial(model, tmp_path, progress=StopsAfter(step), **how)
-    with pytest.raises(Interrupted, match=f"interrupted after step {step} of 15; the run is saved"):
-        stopped.fit()
-    scores = (0.5, 0.6, 0.7)[len(stopped.weights_seen) :]
-    resumed = Trial(model, tmp_path, scores=scores, **how)
-    resumed_state = resumed.fit()
-    assert [record.step for record in resumed.progress.steps] == list(range(step + 1, 16))
-    assert resumed.weights() == expected.weights()
-    assert resumed.saved() == expected.saved()
-    assert resumed_state.step_losses == state.step_losses
-    assert [epoch.training_loss for epoch in resumed_state.epochs] == [epoch.training_loss for epoch in state.epochs]
-
-
-class PredictsBetween(Watcher):
-    """Predicts after every step, in batches longer and larger than those of training."""
-
-    def begin(self, classifier, encodings):
-        self.classifier, self.encodings, self.predicted = classifier, encodings, []
-
-    def step(self, record, total_steps):
-        super().step(record, total_steps)
-        weights = {name: tensor.clone() for name, tensor in self.classifier.state_dict().items()}
-        self.predicted.append((weights, predict_logits(self.classifier, self.encodings)))
-
-
-def test_predictions_between_steps_change_nothing_and_are_those_of_the_weights(way, whole_of_way, tmp_path):
-    expected, state = whole_of_way
-    model, how = way
-    trial = Trial(model, tmp_path, progress=PredictsBetween(), **how)
-    pretrained = loaded(model, **how)
-    texts = [" ".join([text] * (1 + 2 * number % 7)) for number, (text, _) in enumerate(learnable_rows(40, seed=5))]
-    encodings = pretrained.tokenizer.encode(texts)
-    trial.progress.begin(trial.classifier, encodings)
-    assert trial.fit().step_losses == state.step_losses
-    assert trial.saved() == expected.saved()
-    assert trial.weights() == expected.weights()
-    for weights, logits in trial.progress.predicted[::7]:
-        pretrained.classifier.load_state_dict(weights)
-        assert (predict_logits(pretrained.classifier, encodings) == logits).all()
-
-
 def test_an_encoder_of_another_family_learns_and_predicts(tiny_distilbert, tmp_path):
     settings = TrainingSettings(epochs=8, learning_rate=1e-3, batch_size=4)
     trial = Trial(tiny_distilbert, tmp_path, settings=settings, n=160, scores=np.linspace(0.1, 0.8, 8).tolist())
@@ -391,25 +220,6 @@ def test_an_encoder_of_another_family_learns_and_predicts(tiny_distilbert, tmp_p
     assert state.epochs[-1].training_loss < 0.2 < 0.5 < state.epochs[0].training_loss
     predicted = predict_logits(trial.classifier, trial.rows.encodings).argmax(1)
     assert (predicted == trial.rows.targets).mean() > 0.95
-
-
-def test_a_complete_run_is_not_trained_again(whole, tiny_bert):
-    trial, state = whole
-    again = Trial(tiny_bert, trial.directory)
-    assert again.fit().to_dict() == state.to_dict()
-    assert again.weights() == trial.weights()
-    assert again.progress.steps == []
-
-
-def test_an_epoch_is_reported_before_it_is_saved(tiny_bert, tmp_path):
-    seen = []
-
-    class Looks(Watcher):
-        def epoch(self, epoch):
-            seen.append(len(list(tmp_path.glob("step-*"))))
-
-    Trial(tiny_bert, tmp_path, progress=Looks()).fit()
-    assert seen == [0, 1, 2]
 
 
 def overflowing(model, directory, factor):
@@ -458,53 +268,3 @@ def test_long_gradients_are_shortened_to_the_length_asked_for_those_of_words_inc
     lengths = [torch.linalg.vector_norm(means).item(), of_words]
     assert np.hypot(*lengths) == pytest.approx(0.001, rel=1e-4)
     assert lengths[1] > 0.0003
-
-
-class CrashesAt(Watcher):
-    """Fails after a step, as where the power goes: nothing is saved any more."""
-
-    def __init__(self, step):
-        super().__init__()
-        self._step = step
-
-    def step(self, record, total_steps):
-        super().step(record, total_steps)
-        if record.step == self._step:
-            raise SystemError("power cut")
-
-
-@pytest.mark.parametrize(("every", "first_step"), [("1", 9), ("2", 8), ("3", 9), ("4", 6), ("100", 6), ("10m", 6)])
-def test_a_crash_costs_the_steps_since_the_last_checkpoint_and_nothing_else(tiny_bert, tmp_path, whole, every, first_step):
-    settings = dataclasses.replace(SETTINGS, checkpoint_every=every)
-    with pytest.raises(SystemError, match="power cut"):
-        Trial(tiny_bert, tmp_path, settings=settings, progress=CrashesAt(9)).fit()  # five steps an epoch
-    again = Trial(tiny_bert, tmp_path, settings=settings, scores=(0.6, 0.7))
-    state = again.fit()
-    assert again.progress.steps[0].step == first_step
-    assert again.weights() == whole[0].weights()
-    assert state.step_losses == whole[1].step_losses
-
-
-def test_checkpoints_are_written_at_the_interval_and_after_each_epoch(tiny_bert, tmp_path, monkeypatch, whole):
-    written = []
-    save = Checkpoints.save
-    monkeypatch.setattr(
-        Checkpoints, "save", lambda self, state, *others: written.append(state.step) or save(self, state, *others)
-    )
-    trial = Trial(tiny_bert, tmp_path, settings=dataclasses.replace(SETTINGS, checkpoint_every="2"))
-    trial.fit()
-    assert written == [2, 4, 5, 7, 9, 10, 12, 14, 15]  # five steps an epoch
-    assert trial.weights() == whole[0].weights()
-
-
-def test_minutes_are_counted_from_the_last_checkpoint(monkeypatch):
-    now = 0.0
-    monkeypatch.setattr("surefit.training.checkpoint.time.monotonic", lambda: now)
-    interval = CheckpointInterval("2m", 0)
-    now = 119.0
-    assert not interval.is_over(1_000_000)
-    now = 120.0
-    assert interval.is_over(1)
-    interval.begin(1)
-    now = 239.0
-    assert not interval.is_over(2)

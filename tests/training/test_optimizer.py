@@ -10,7 +10,7 @@ from surefit.model.hardware import Hardware
 from surefit.model.parameters import FlatParameters
 from surefit.model.pretrained import load_pretrained
 from surefit.training.optimizer import AdamW, learning_rate_at, peak_learning_rate
-from surefit.types import SINGLE_LABEL, LabelSchema
+from surefit.types import SINGLE_LABEL, Encoding, LabelSchema, PackedBatch
 from tiny_models import write_tiny_stock
 
 WORDS = "0.weight"
@@ -139,18 +139,61 @@ def classifier_of(model):
 
 @pytest.mark.parametrize("family", ["bert", "distilbert"])
 def test_decay_spares_biases_and_layer_norms(tiny_bert, tmp_path, family):
-    """Without gradients a step is nothing but decay."""
+    """All gradients are 1, so that a first step of 0.5 brings every weight from 1 to 0.5, and decay to 0.45."""
     classifier = classifier_of(tiny_bert if family == "bert" else write_tiny_stock(tmp_path / family, family))
     with torch.no_grad():
         for parameter in classifier.parameters():
             parameter.fill_(1.0)
     flat = classifier.flat
-    AdamW(flat, weight_decay=0.1).step(0.5, torch.arange(len(flat.words)))
-    spared = {name for name, parameter in classifier.named_parameters() if (parameter == 1).all()}
-    decayed = {name for name, parameter in classifier.named_parameters() if (parameter < 0.96).all()}
+    optimizer = AdamW(flat, weight_decay=0.1)
+    flat.gradients.fill_(1.0)
+    flat.word_gradients.fill_(1.0)
+    optimizer.step(0.5, torch.arange(len(flat.words)))
+    spared = {name for name, parameter in classifier.named_parameters() if (parameter > 0.49).all()}
+    decayed = {name for name, parameter in classifier.named_parameters() if (parameter < 0.46).all()}
     names = {name for name, _ in classifier.named_parameters()}
     assert spared == {name for name in names if name.endswith("bias") or "norm" in name.lower()}
     assert decayed == names - spared
+
+
+def test_weights_without_a_gradient_stay_until_they_get_one_as_with_torch_s_adamw():
+    """As where the optimizer is loaded before each step, as a resumed run does."""
+    small, again = Small(weight_decay=0.3), Small(weight_decay=0.3)
+    late = nn.Parameter(small.model[3].weight.detach().clone())
+    first = late.detach().clone()
+    dense = torch.optim.AdamW([late], weight_decay=0.3)
+    for number, (rows, rate) in enumerate(STEPS):
+        gradient = torch.from_numpy(small.draw_gradients(rows)["3.weight"]).float()
+        if number in (0, 1, 3):
+            small.model[3].weight.grad.zero_()
+        late.grad = None if number < 2 else gradient if number == 2 else torch.zeros_like(late)
+        dense.param_groups[0]["lr"] = rate
+        dense.step()
+        again.model.load_state_dict(small.model.state_dict())
+        again.optimizer.load_tensors({name: tensor.clone() for name, tensor in small.optimizer.tensors().items()})
+        again.flat.gradients.copy_(small.flat.gradients)
+        again.flat.word_gradients.copy_(small.flat.word_gradients)
+        for each in (small, again):
+            each.optimizer.step(rate, torch.tensor(rows))
+        assert all((weights == again.weights()[name]).all() for name, weights in small.weights().items())
+        if number < 2:
+            assert torch.equal(small.model[3].weight, late)
+            assert torch.equal(late, first)
+    assert small.model[3].weight.ne(first).all()
+
+
+def test_parts_of_an_encoder_that_a_classifier_does_not_use_stay_as_they_were(tmp_path):
+    classifier = classifier_of(write_tiny_stock(tmp_path / "big_bird", "big_bird"))
+    before = {name: parameter.detach().clone() for name, parameter in classifier.network.named_parameters()}
+    optimizer = AdamW(classifier.flat, weight_decay=0.1)
+    ids = torch.arange(5, 10)
+    rows = PackedBatch.from_encodings([Encoding(ids.int().numpy(), np.zeros(5, dtype=np.int32), 0)], np.arange(1))
+    for _ in range(3):
+        with torch.random.fork_rng(devices=[]):
+            classifier.loss(classifier(rows), torch.tensor([1]), torch.ones(1)).backward()
+        optimizer.step(0.01, ids)
+    stay = {name for name, parameter in classifier.network.named_parameters() if torch.equal(parameter, before[name])}
+    assert stay == {"bert.pooler.weight", "bert.pooler.bias"}
 
 
 def test_tensors_are_loaded_as_they_were_given():

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import shutil
-import signal
 import sys
 from contextlib import suppress
-from types import FrameType
 from typing import Annotated, Any
 
 import typer
@@ -20,10 +19,13 @@ from surefit.cli.predict import predict
 from surefit.cli.printable import printable
 from surefit.cli.trace import trace
 from surefit.cli.train import train
-from surefit.errors import Interrupted, SureFitError
+from surefit.errors import SureFitError
 
 # Where a terminal has fewer columns, the boxes of a help page would cut the names of flags.
 _LEAST_COLUMNS_FOR_BOXES = 60
+
+# The disk, the user's share of it, and the largest file that the shell allows.
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 class Verb(TyperCommand):
@@ -75,15 +77,14 @@ def _options(
     pass
 
 
-def _terminate(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
+def main() -> int:
+    """Runs the command line.
 
-
-def main() -> None:
-    """Runs the command line: 0 done, 2 bad usage or bad input, 130 interrupted."""
-    signal.signal(signal.SIGTERM, _terminate)
+    Returns:
+        its exit code: 0 done, 2 bad usage or bad input, 130 interrupted.
+    """
     _prepare_streams()
-    sys.exit(_run())
+    return _run()
 
 
 def _prepare_streams() -> None:
@@ -100,8 +101,6 @@ def _run() -> int:
     try:
         left: Any = app(prog_name="surefit", standalone_mode=False)
         sys.stdout.flush()
-    except Interrupted as error:
-        return _refuse(str(error), error.exit_code)
     except SureFitError as error:
         return _refuse(str(error), error.exit_code)
     except typer.TyperException as error:
@@ -113,7 +112,8 @@ def _run() -> int:
         return 0
     except OSError as error:
         where = f"{error.filename2 or error.filename}: " if error.filename else ""
-        return _refuse(f"{where}{error.strerror or error}", 2)
+        advice = "; free some space, or write to another place" if error.errno in _FULL else ""
+        return _refuse(f"{where}{error.strerror or error}{advice}", 2)
     except UnicodeEncodeError:
         return _refuse("a file name has bytes that are no text in this terminal's encoding; rename it, or use UTF-8", 2)
     except (MemoryError, RuntimeError) as error:
@@ -147,6 +147,6 @@ def _help(error: typer.TyperException) -> str:
 
 def _refuse(sentence: str, exit_code: int) -> int:
     kind = "" if exit_code == 130 else "error: "
-    with suppress(BrokenPipeError):
+    with suppress(OSError):  # nobody reads it any more, or the terminal is closed
         typer.echo(f"{kind}{printable(' '.join(sentence.split()))}", err=True)
     return exit_code

@@ -28,6 +28,13 @@ class ProgressConsole(Console):
         self.quiet = True
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
+    def _check_buffer(self) -> None:
+        """Writes what is to be shown; a terminal that was closed takes nothing, which Rich knows of pipes only."""
+        try:
+            super()._check_buffer()
+        except OSError:
+            self.on_broken_pipe()
+
 
 class _Bars(RichProgress):
     """Bars that fit the terminal, and still do when its width changes while they are shown."""

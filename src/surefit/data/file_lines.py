@@ -13,6 +13,7 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from typing import BinaryIO, NamedTuple, overload
 
+from surefit.data.file_version import changed
 from surefit.errors import DataError
 
 _BLOCK_BYTES = 2**18
@@ -118,7 +119,7 @@ class FileLines(Sequence[bytes]):
         content = read_bytes(self._file, size)
         lines = content.splitlines(keepends=True)
         if len(content) != size or len(lines) != end - first:
-            raise DataError("the file changed while it was read; wait until it is complete, or read a copy")
+            raise changed()
         return _Block(first, end, lines)
 
 

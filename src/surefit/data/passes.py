@@ -84,10 +84,16 @@ def windows(source: RecordSource, size: int = WINDOW_RECORDS) -> Iterator[ReadRe
 def _windows(source: RecordSource, size: int | None) -> Iterator[ReadResult]:
     """Windows of so many records, fewer where texts are long; one of all where no size is given."""
     collector = Collector(source)
-    for line, cells, reason in source.records():
-        collector.add(line, cells, reason)
-        if size is not None and (collector.held == size or collector.characters >= _WINDOW_CHARACTERS):
-            yield collector.take()
+    try:
+        for line, cells, reason in source.records():
+            collector.add(line, cells, reason)
+            if size is not None and (collector.held == size or collector.characters >= _WINDOW_CHARACTERS):
+                source.require_unchanged()
+                yield collector.take()
+    except DataError:
+        source.require_unchanged()  # which may be the reason for all that could be said of the content
+        raise
+    source.require_unchanged()
     if collector.held or not collector.records:
         yield collector.take()
 

@@ -19,6 +19,7 @@ from surefit.data.collect import ReadResult
 from surefit.data.delimited import DelimitedRecords
 from surefit.data.excel import ExcelRecords
 from surefit.data.file_lines import read_bytes, unreadable
+from surefit.data.file_version import FileVersion
 from surefit.data.frames import frame_records
 from surefit.data.jsonl import JsonlRecords
 from surefit.data.lines import utf8_lines
@@ -111,8 +112,10 @@ def open_records(path: Path, settings: ReadSettings, *, labelled: bool = True) -
     path = Path(path)
     with ExitStack() as opened:
         with named_errors(_shown(path)):
-            source = _open(path, settings, opened, labelled=labelled)
-        source.name = _shown(path)
+            file = opened.enter_context(_open_bytes(path))
+            version = FileVersion(file)
+            source = _source(file, path.suffix.lower(), settings, opened, labelled=labelled)
+        source.name, source.version = _shown(path), version
         yield source
 
 
@@ -139,13 +142,8 @@ def open_texts(stream: BinaryIO, name: str, advice: str) -> Iterator[RecordSourc
         yield source
 
 
-def _open(path: Path, settings: ReadSettings, opened: ExitStack, *, labelled: bool) -> RecordSource:
-    """The records of a file; what has to be closed at the end is left in `opened`."""
-    ending = path.suffix.lower()
-    _require_file(path)
-    if ending not in (*_DELIMITED, *_JSONL, *_PARQUET, *_EXCEL):
-        raise DataError(f"the ending {ending!r} tells no format; SureFit reads {_FORMATS}")
-    file = opened.enter_context(_open_bytes(path))
+def _source(file: BinaryIO, ending: str, settings: ReadSettings, opened: ExitStack, *, labelled: bool) -> RecordSource:
+    """The records of a file; what has to be closed before it is left in `opened`."""
     head = read_bytes(file, _HEAD_BYTES)
     file.seek(0)
     if not head:
@@ -163,15 +161,14 @@ def _open(path: Path, settings: ReadSettings, opened: ExitStack, *, labelled: bo
     return DelimitedRecords(text, settings, labelled=labelled, delimiter=_DELIMITED[ending])
 
 
-def _require_file(path: Path) -> None:
-    """Refuses what cannot be read as often as need be: of a pipe, only the first reading sees anything."""
+def _open_bytes(path: Path) -> BinaryIO:
+    """Opens what can be read as often as need be: of a pipe, only the first reading sees anything."""
     if os.path.isdir(path):
         raise DataError("it is a directory, not a file")
     if os.path.exists(path) and not os.path.isfile(path):
         raise DataError("it is no regular file; save its content to one first")
-
-
-def _open_bytes(path: Path) -> BinaryIO:
+    if path.suffix.lower() not in (*_DELIMITED, *_JSONL, *_PARQUET, *_EXCEL):
+        raise DataError(f"the ending {path.suffix.lower()!r} tells no format; SureFit reads {_FORMATS}")
     try:
         return open(path, "rb")
     except FileNotFoundError:

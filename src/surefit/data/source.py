@@ -9,6 +9,7 @@ from typing import Any
 
 from surefit.data.cells import NESTED_KINDS, UnreadableCell, text_of
 from surefit.data.columns import RoleCells, Roles
+from surefit.data.file_version import FileVersion
 from surefit.data.reasons import SEVERAL_LABELS
 from surefit.errors import SureFitError
 
@@ -29,11 +30,13 @@ class RecordSource(ABC):
         labelled: whether a record needs a label.
         notes: sentences that a reader should be told; those on single records once all were read.
         may_be_empty: whether it is no error that there are no records.
+        version: of the file when it was opened; None where it is not the user's.
     """
 
     name = ""
     notes: tuple[str, ...] = ()
     may_be_empty = False
+    version: FileVersion | None = None
 
     def __init__(self, file_format: str, columns: Sequence[str], roles: Roles, *, labelled: bool) -> None:
         self.file_format = file_format
@@ -45,6 +48,15 @@ class RecordSource(ABC):
     def chosen(self) -> dict[str, str]:
         """Role (text, text_pair, label, id) -> name of its column, for the roles there are."""
         return {role: self.columns[place] for role, place in self.roles.present.items()}
+
+    def require_unchanged(self) -> None:
+        """Refuses a file that was written to since it was opened: its records may be of no one time.
+
+        Raises:
+            DataError: it was.
+        """
+        if self.version is not None:
+            self.version.require_same()
 
     @abstractmethod
     def records(self) -> Iterator[RawRecord]:

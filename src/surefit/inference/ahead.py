@@ -13,7 +13,8 @@ Prepared = TypeVar("Prepared")
 def prepare_ahead(items: Iterable[Item], prepare: Callable[[Item], Prepared]) -> Iterator[tuple[Item, Prepared]]:
     """Takes and prepares the next item in another thread while the one before is worked on.
 
-    Only one item is ahead, so that memory holds two at a time. Errors of either come where the item would.
+    Only one item is ahead, so that memory holds two at a time. Errors of either come where the item
+    would. Who stops early does not wait for the item that is being prepared.
 
     Args:
         items: what to prepare; it may be long.
@@ -29,8 +30,11 @@ def prepare_ahead(items: Iterable[Item], prepare: Callable[[Item], Prepared]) ->
             return item, prepare(item)
         return None
 
-    with ThreadPoolExecutor(1, "surefit-ahead") as worker:
+    worker = ThreadPoolExecutor(1, "surefit-ahead")
+    try:
         pending = worker.submit(take)
         while (ready := pending.result()) is not None:
             pending = worker.submit(take)
             yield ready
+    finally:
+        worker.shutdown(wait=False)

@@ -48,6 +48,7 @@ class SequenceClassifier(nn.Module, ABC):
         self._int8: Ranges | None = None
         self._flat: FlatParameters | None = None
         self.register_load_state_dict_post_hook(_after_loading)  # type: ignore[no-untyped-call]
+        self.register_forward_pre_hook(_before_computing)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """For copies, in other processes too: views of the flat weights would each take all of them along."""
@@ -82,9 +83,14 @@ class SequenceClassifier(nn.Module, ABC):
 
     @property
     def flat(self) -> FlatParameters:
-        """All weights as one; `prepare` lays them out."""
+        """All weights as one; `prepare` lays them out.
+
+        Raises:
+            RuntimeError: it has not, or the model was moved or cast since.
+        """
         if self._flat is None:
             raise RuntimeError("prepare() comes first")
+        self._flat.require_views()
         return self._flat
 
     def weights_changed(self) -> None:
@@ -175,6 +181,11 @@ class SequenceClassifier(nn.Module, ABC):
 
 def _after_loading(classifier: SequenceClassifier, _: object) -> None:
     classifier.weights_changed()
+
+
+def _before_computing(classifier: SequenceClassifier, _: object) -> None:
+    if classifier._flat is not None:
+        classifier._flat.require_views()
 
 
 def _rebuild(

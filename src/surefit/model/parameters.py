@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import groupby
 
 import torch
@@ -49,6 +49,16 @@ class FlatParameters:
             self.places[name] = (start, end)
             start = end
 
+    def require_views(self) -> None:
+        """Refuses a model that was moved or cast since its weights were laid out: these would no longer be its own.
+
+        Raises:
+            RuntimeError: its parameters are no views of `values` any more.
+        """
+        first = next(iter(self._named.values()))
+        if first.data_ptr() != self.values.data_ptr():
+            raise RuntimeError("the weights were moved or cast by themselves; call prepare() with what is to be computed on")
+
     def make_gradients(self) -> None:
         """Makes room for gradients, all zero, if there is none yet; the parameters' `grad` are views of it."""
         if self._gradients is None:
@@ -70,11 +80,15 @@ class FlatParameters:
         assert self.words.grad is not None, "make_gradients() comes first"
         return self.words.grad
 
-    def spans(self) -> list[tuple[int, int, bool]]:
-        """(start, end, whether they are matrices) of the stretches of matrices and of vectors in `values`."""
-        stretches = groupby(self._named, key=lambda name: self._named[name].ndim > 1)
-        found = [(list(names), matrices) for matrices, names in stretches]
-        return [(self.places[names[0]][0], self.places[names[-1]][1], matrices) for names, matrices in found]
+    @property
+    def matrices(self) -> list[str]:
+        """Names of the weights in `values` that are no vectors."""
+        return [name for name, parameter in self._named.items() if parameter.ndim > 1]
+
+    def spans(self, chosen: Collection[str]) -> list[tuple[int, int, bool]]:
+        """(start, end, whether they are chosen) of the stretches of weights that are chosen and that are not, in `values`."""
+        found = [(list(names), wanted) for wanted, names in groupby(self._named, key=lambda name: name in chosen)]
+        return [(self.places[names[0]][0], self.places[names[-1]][1], wanted) for names, wanted in found]
 
     def shorten_gradients(self, most: float, word_rows: Tensor) -> float:
         """Scales all gradients down to the norm `most` if theirs is larger (Pascanu et al. 2013); returns their norm.

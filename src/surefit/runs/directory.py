@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from surefit.artifacts import RunDirectory, no_directory, read_json, require_other_file, require_room
+from surefit.artifacts import RunDirectory, no_directory, output_file, read_json, require_other_file, require_room
 from surefit.errors import RunError, UsageError
 
 # What a settings.json of SureFit's always has, and those of other programs hardly.
@@ -59,14 +59,17 @@ def require_writable(path: Path, read: Path | None = None) -> None:
         read: the file that is read, if any.
 
     Raises:
-        UsageError: it is the file that is read, or a directory, or lies where no directory can be.
+        UsageError: it is the file that is read, or a directory or a device, or lies where no directory can be.
         RunError: it belongs to a run.
     """
     if read is not None:
         require_other_file(path, read)
-    if path.is_dir():
+    file = output_file(path)
+    if file.is_dir():
         raise UsageError(f"{path} is a directory; name a file")
-    require_room(path.parent)
+    if os.path.lexists(file) and not file.is_file():
+        raise UsageError(f"{path} is no regular file; name another to write to")
+    require_room(file.parent)
     require_no_run_file(path)
 
 

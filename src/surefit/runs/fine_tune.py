@@ -31,7 +31,7 @@ def fine_tune(job: Job, directory: RunDirectory, recorder: PipelineRecorder, pro
         progress: told of steps and epochs.
 
     Raises:
-        Interrupted: Ctrl-C or SIGTERM; the run is saved.
+        Interrupted: Ctrl-C, SIGTERM or SIGHUP; the run is saved.
         TrainingError: training diverged.
     """
     start = time.perf_counter()

@@ -15,7 +15,7 @@ from typing import IO, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from surefit.artifacts import atomic_writer, write_csv_rows
+from surefit.artifacts import atomic_writer, output_file, write_csv_rows
 from surefit.errors import UsageError
 from surefit.runs.directory import require_writable
 from surefit.types import Prediction
@@ -102,7 +102,7 @@ def write_predictions(path: Path | None, windows: Iterable[PredictedRows]) -> in
     first = next(windows)  # what is wrong with the input is said before there is a file or a directory
     ending = "" if path is None else path.suffix.lower()
     count = 0
-    opened = nullcontext(sys.stdout) if path is None else atomic_writer(path, binary=ending == ".parquet")
+    opened = nullcontext(sys.stdout) if path is None else atomic_writer(output_file(path), binary=ending == ".parquet")
     with opened as file, _WRITERS.get(ending, _csv_writer)(file, first) as write:
         for window in chain([first], windows):
             write(window)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from surefit.artifacts import write_csv
+from surefit.artifacts import output_file, write_csv
 from surefit.config import ReadSettings
 from surefit.data.collect import NoUsableRowsError, ReadResult
 from surefit.data.trained import read_as_trained
@@ -50,4 +50,4 @@ def read_and_list_rejected(data: Path, settings: ReadSettings, columns: Mapping[
 
 def _list_rejected(path: Path | None, rejected: Iterable[Rejected]) -> None:
     if path is not None:
-        write_csv(path, REJECTED_COLUMNS, map(rejected_cells, rejected))
+        write_csv(output_file(path), REJECTED_COLUMNS, map(rejected_cells, rejected))

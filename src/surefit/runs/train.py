@@ -10,7 +10,7 @@ import numpy as np
 from surefit.artifacts import RunDirectory, sha256_of, write_json
 from surefit.config import Settings
 from surefit.data.audit import Audit, Source, TokenCounts, audit
-from surefit.errors import Interrupted
+from surefit.errors import Interrupted, UsageError
 from surefit.model.hardware import choose_hardware
 from surefit.model.pretrained import Pretrained, load_pretrained, save_classifier
 from surefit.progress import Progress
@@ -69,11 +69,14 @@ def train(
         ModelError: the pretrained model cannot be used.
         RunError: the run directory is in the way, or is of other data or settings.
         TrainingError: training diverged.
-        Interrupted: Ctrl-C or SIGTERM; the run can be resumed.
+        Interrupted: Ctrl-C, SIGTERM or SIGHUP; the run can be resumed.
     """
     progress = progress or Progress()
     sources = Sources(data, validation, test)
     directory = RunDirectory(Path(run) if run is not None else default_run_path(source_name(data)))
+    for name, file in (("validation", validation), ("test", test)):
+        if file is not None and f"{name}_size" in options:
+            raise UsageError(f"--{name} gives the {name} rows, so that --{name}-size has no meaning; leave one of them out")
     check_run(directory, resume=resume, overwrite=overwrite)
     require_data_outside(directory, (data, validation, test))
     with RunLock(directory.path) as lock:
@@ -132,7 +135,7 @@ def _train(
         what = str(stopped) or "interrupted; what was done is saved"
         raise Interrupted(f"{what}; go on with: {resume_command(sources, directory)}") from None
     Checkpoints(directory.checkpoints, progress).keep_newest()  # nothing will be resumed any more
-    return TrainedRun(directory.path, end.metrics, end.trace)
+    return open_run(directory.path)
 
 
 def _facts(job: Job, sources: Sources) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from torch import Tensor
 from surefit.config import TrainingSettings
 from surefit.errors import Interrupted, TrainingError
 from surefit.evaluation.observations import observe
+from surefit.interruption import orderly_stop
 from surefit.model.classifier import SequenceClassifier
 from surefit.model.dropout import StepDropout
 from surefit.progress import Progress, StepRecord
@@ -21,7 +22,6 @@ from surefit.text.packing import ROWS_PER_GROUP, cut_by_tokens, epoch_order, len
 from surefit.trace import EpochTrace
 from surefit.training.checkpoint import CheckpointInterval, Checkpoints
 from surefit.training.early_stopping import best_epoch, should_stop
-from surefit.training.interruption import orderly_stop
 from surefit.training.optimizer import AdamW, learning_rate_at, peak_learning_rate
 from surefit.training.state import TrainingRows, TrainingState
 from surefit.types import EpochFigures, Int64Array
@@ -83,7 +83,7 @@ def fit(
         the state at the end.
 
     Raises:
-        Interrupted: Ctrl-C or SIGTERM; the run is saved and can be resumed.
+        Interrupted: Ctrl-C, SIGTERM or SIGHUP; the run is saved and can be resumed.
         TrainingError: the loss is no longer a number.
     """
     settings = plan.settings

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -18,6 +18,9 @@ _MOST_USUAL_RATE, _LEAST_USUAL_RATE = 2e-4, 1e-5
 
 class AdamW:
     """AdamW with bias correction; weight decay spares vectors, that is bias and LayerNorm.
+
+    Weights that have not had a gradient yet stay as they are, as with torch's AdamW: some encoders
+    have parts that a classifier does not use.
 
     Of the word embeddings only the rows that a step used move, as with torch's SparseAdam: the
     moments and the decay of the others stand still, where dense AdamW would go on moving them by
@@ -38,6 +41,7 @@ class AdamW:
         self._moments = [torch.zeros_like(parameters.values) for _ in range(2)]
         self._word_moments = [torch.zeros_like(parameters.words, requires_grad=False) for _ in range(2)]
         self._step = 0
+        self._idle = parameters.matrices  # those that have not had a gradient yet
 
     @torch.no_grad()
     def step(self, learning_rate: float, word_rows: Tensor) -> None:
@@ -48,9 +52,10 @@ class AdamW:
             word_rows: the rows of the word embeddings that have gradients, rising, shape (rows,), int64.
         """
         flat = self._parameters
-        for start, end, matrices in flat.spans():
+        self._idle = self._zero_in(self._idle, flat.gradients)
+        for start, end, decayed in flat.spans(set(flat.matrices).difference(self._idle)):
             tensors = (tensor[start:end] for tensor in (flat.values, flat.gradients, *self._moments))
-            self._move(*tensors, learning_rate=learning_rate, weight_decay=self._weight_decay if matrices else 0.0)
+            self._move(*tensors, learning_rate=learning_rate, weight_decay=self._weight_decay if decayed else 0.0)
         whole = (flat.words, *self._word_moments)
         words, *moments = (tensor.index_select(0, word_rows) for tensor in whole)
         gradients = flat.word_gradients.index_select(0, word_rows)
@@ -97,6 +102,12 @@ class AdamW:
         for name in own.keys() - {"step"}:
             own[name].copy_(tensors[name])
         self._step = int(tensors["step"])
+        self._idle = self._zero_in(self._parameters.matrices, *self._moments)
+
+    def _zero_in(self, names: Sequence[str], *tensors: Tensor) -> list[str]:
+        """Those of some weights that have nothing but zeros in tensors like `values`."""
+        places = self._parameters.places
+        return [name for name in names if not any(tensor[slice(*places[name])].any() for tensor in tensors)]
 
 
 def peak_learning_rate(settings: TrainingSettings, config: Mapping[str, Any]) -> float:
