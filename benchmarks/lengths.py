@@ -52,7 +52,7 @@ def rows_like(profile: str, count: int, tokenizer: TextTokenizer, seed: int = 0)
         seed: decides lengths and words.
     """
     source = np.random.default_rng(seed)
-    lengths = _draw_lengths(PROFILES[profile], count, source)
+    lengths = draw_lengths(PROFILES[profile], count, source)
     texts = load(ROTTEN_TOMATOES, None).texts
     pieces = np.concatenate([encoding.input_ids[1:-1] for encoding in tokenizer.encode(texts)])
     ends = tokenizer.encode([""])[0].input_ids
@@ -74,7 +74,7 @@ def texts_like(profile: str, count: int, tokenizer: TextTokenizer, seed: int = 0
         seed: decides lengths and words.
     """
     source = np.random.default_rng(seed)
-    lengths = _draw_lengths(PROFILES[profile], count, source)
+    lengths = draw_lengths(PROFILES[profile], count, source)
     words = np.array(" ".join(load(ROTTEN_TOMATOES, None).texts).split())
     vocabulary, places = np.unique(words, return_inverse=True)
     special = len(tokenizer.encode([""])[0])
@@ -85,8 +85,8 @@ def texts_like(profile: str, count: int, tokenizer: TextTokenizer, seed: int = 0
     return [" ".join(words[start : max(end, start + 1)]) for start, end in zip(starts, ends, strict=True)]
 
 
-def _draw_lengths(shape: Lengths, count: int, source: np.random.Generator) -> NDArray[np.int64]:
-    """Tokens of each row, special tokens included."""
+def draw_lengths(shape: Lengths, count: int, source: np.random.Generator) -> NDArray[np.int64]:
+    """Tokens of each row, special tokens included, shape (count,)."""
     drawn = np.exp(source.normal(np.log(shape.median), shape.spread, count)).round()
     return np.clip(drawn, shape.least, shape.most).astype(np.int64)
 

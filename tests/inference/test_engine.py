@@ -12,7 +12,7 @@ import torch
 
 from learnable_rows import learnable_rows
 from surefit.config import ModelSettings
-from surefit.inference.engine import BatchBudget, InferenceEngine, TextWindow, predict_logits
+from surefit.inference.engine import BatchBudget, InferenceEngine, TextWindow, predict_logits, token_budgets
 from surefit.model.dropout import StepDropout
 from surefit.model.hardware import Hardware
 from surefit.model.measured import Figure
@@ -142,24 +142,30 @@ def test_the_token_budget_is_measured_once_on_rows_that_are_computed_anyway():
     assert (budget.measured, budget.tokens) == (False, usual)
     second = computed_at_once(budget, lengths)
     assert budget.measured
-    assert budget.tokens in BatchBudget.CANDIDATES
+    assert budget.tokens in BatchBudget().candidates
     chosen = budget.tokens
     third = computed_at_once(budget, lengths)
     assert budget.tokens == chosen
     for batches in (first, second, third):
         assert sorted(row for batch in batches for row in batch) == list(range(1500))
     sizes = {max(int(lengths[batch].max()) * len(batch) for batch in batches) for batches in (second, third)}
-    assert max(sizes) <= max(BatchBudget.CANDIDATES)
+    assert max(sizes) <= max(BatchBudget().candidates)
+
+
+def test_a_gpu_gets_larger_batches():
+    gpu, cpu = (token_budgets(torch.device(name)) for name in ("cuda", "cpu"))
+    assert min(gpu) >= max(cpu)
+    assert BatchBudget(candidates=gpu).tokens == max(gpu)
 
 
 def test_the_slow_budget_is_not_taken():
     budget = BatchBudget()
     lengths = np.full(1500, 50)
     computed_at_once(budget, lengths)
-    narrow = min(BatchBudget.CANDIDATES) // 50
+    narrow = min(BatchBudget().candidates) // 50
     for batch in budget.batches(lengths):
         time.sleep(0.05 if len(batch) <= narrow else 0.001)
-    assert budget.tokens > min(BatchBudget.CANDIDATES)
+    assert budget.tokens > min(BatchBudget().candidates)
 
 
 @pytest.fixture
@@ -196,7 +202,7 @@ def test_a_measured_budget_is_kept(figure):
         budget = BatchBudget(figure)
         if not budget.measured:
             compute_with(budget, lambda rows, number: 0.03)
-    assert figure.kept() == budget.tokens == max(BatchBudget.CANDIDATES)
+    assert figure.kept() == budget.tokens == max(BatchBudget().candidates)
 
 
 def test_a_budget_whose_measurements_disagree_is_taken_but_not_kept(figure):

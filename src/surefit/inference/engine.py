@@ -23,8 +23,16 @@ from surefit.types import Encoding, Int64Array
 # Rows of a list that are sorted and computed together: enough for rows of equal length to find each other.
 WINDOW_ROWS = 1024
 MAX_BATCH_TOKENS = 8192
+_CPU_BUDGETS = (2048, 4096, MAX_BATCH_TOKENS)
+# A GPU needs more tokens at once, so that computing them takes longer than telling it what to do.
+_GPU_BUDGETS = (8192, 16384, 32768)
 
 Item = TypeVar("Item")
+
+
+def token_budgets(device: torch.device) -> Sequence[int]:
+    """The budgets that a device's batches may have."""
+    return _GPU_BUDGETS if device.type == "cuda" else _CPU_BUDGETS
 
 
 class BatchBudget:
@@ -35,23 +43,24 @@ class BatchBudget:
 
     Args:
         figure: under which it is kept for later processes; it is measured anew when not given.
+        candidates: the budgets to choose from; the largest is the usual one.
 
     Attributes:
-        figure: as given.
+        figure, candidates: as given.
         tokens: the budget in force.
         measured: whether it was measured, here or by an earlier process.
     """
 
-    CANDIDATES = (2048, 4096, MAX_BATCH_TOKENS)
     ROUNDS = 3
 
-    def __init__(self, figure: Figure | None = None) -> None:
+    def __init__(self, figure: Figure | None = None, candidates: Sequence[int] = _CPU_BUDGETS) -> None:
         self.figure = figure
+        self.candidates = candidates
         kept = None if figure is None else figure.kept()
-        self.measured = kept in self.CANDIDATES
-        self.tokens = next((tokens for tokens in self.CANDIDATES if tokens == kept), MAX_BATCH_TOKENS)
+        self.measured = kept in candidates
+        self.tokens = next((tokens for tokens in candidates if tokens == kept), max(candidates))
         self._warm = False
-        self._seconds: dict[int, list[float]] = {tokens: [] for tokens in self.CANDIDATES}
+        self._seconds: dict[int, list[float]] = {tokens: [] for tokens in candidates}
 
     @classmethod
     def of(cls, classifier: SequenceClassifier, hardware: Hardware) -> BatchBudget:
@@ -63,7 +72,7 @@ class BatchBudget:
         """
         family, width = classifier.config.get("model_type"), classifier.word_embeddings.shape[1]
         name = f"batch_tokens_{family}_{width}_{hardware.precision}"
-        return cls(Figure(name, hardware.device, hardware.threads))
+        return cls(Figure(name, hardware.device, hardware.threads), token_budgets(hardware.device))
 
     def batches(self, lengths: Int64Array) -> Iterator[Int64Array]:
         """The row positions of each batch, to be computed one after another as they come.
@@ -71,16 +80,16 @@ class BatchBudget:
         Args:
             lengths: tokens of each row, shape (rows,).
         """
-        possible = int(lengths.sum()) // (len(self.CANDIDATES) * max(self.CANDIDATES))
+        possible = int(lengths.sum()) // (len(self.candidates) * max(self.candidates))
         rounds = min(possible, self.ROUNDS - min(map(len, self._seconds.values())))
         if self.measured or rounds < 1 or not self._warm:
             self._warm = self._warm or possible > 0
             yield from length_sorted_batches(lengths, self.tokens)
             return
         order = np.argsort(-lengths, kind="stable")
-        shares = rounds * len(self.CANDIDATES)
+        shares = rounds * len(self.candidates)
         for number in range(shares):  # in turns, so that a burst of load does not meet one of them alone
-            tokens = self.CANDIDATES[number % len(self.CANDIDATES)]
+            tokens = self.candidates[number % len(self.candidates)]
             rows = order[number::shares]  # each with its share of long and of short rows
             start = time.perf_counter()
             yield from (rows[batch] for batch in length_sorted_batches(lengths[rows], tokens))
@@ -89,7 +98,7 @@ class BatchBudget:
             self._choose()
 
     def _choose(self) -> None:
-        self.tokens = min(self.CANDIDATES, key=lambda tokens: min(self._seconds[tokens]))
+        self.tokens = min(self.candidates, key=lambda tokens: min(self._seconds[tokens]))
         self.measured = True
         if self.figure is not None and all(map(is_steady, self._seconds.values())):
             self.figure.keep(self.tokens)
@@ -107,14 +116,14 @@ def predict_logits(
         classifier: the model, prepared.
         encodings: one a row.
         progress: told how many rows are done.
-        budget: of the batches.
+        budget: of the batches; the usual one of the device when not given.
 
     Returns:
         logits in the order of the encodings, shape (rows, classes).
     """
     logits = np.zeros((len(encodings), len(classifier.schema)), dtype=np.float32)
     with torch.no_grad():
-        for rows in (budget or BatchBudget()).batches(lengths_of(encodings)):
+        for rows in (budget or BatchBudget(candidates=token_budgets(classifier.device))).batches(lengths_of(encodings)):
             logits[rows] = classifier(pack(encodings, rows)).float().cpu().numpy()
             if progress is not None:
                 progress.advance(len(rows))

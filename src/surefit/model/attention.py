@@ -1,4 +1,4 @@
-"""Attention over packed sequences, plainly written out: the twin that `fast_attention` is held to."""
+"""Attention over packed sequences, plainly written out: the twin that the fast ways are held to."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from surefit.model.dropout import StepDropout
+from surefit.model.transfer import on_device
 from surefit.text.packing import RowGroup, row_groups
 from surefit.types import PackedBatch
 
@@ -39,9 +40,9 @@ class GroupLayout:
         layouts, first_score = [], 0
         for group in row_groups(lengths):
             is_token = np.arange(group.width) < lengths[group.first : group.first + group.rows, None]
-            mask = torch.from_numpy(np.where(is_token, np.float32(0), np.float32("-inf"))[:, None, None, :])
-            slots = torch.from_numpy(np.flatnonzero(is_token))
-            layouts.append(cls(group, int(batch.cu_seqlens[group.first]), first_score, slots.to(device), mask.to(device)))
+            mask = on_device(np.where(is_token, np.float32(0), np.float32("-inf"))[:, None, None, :], device)
+            slots = on_device(np.flatnonzero(is_token), device)
+            layouts.append(cls(group, int(batch.cu_seqlens[group.first]), first_score, slots, mask))
             first_score += group.rows * group.width**2
         return layouts
 

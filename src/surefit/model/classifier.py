@@ -23,6 +23,8 @@ from surefit.model.int8_products import Int8Products, ObservedProducts, can_be_i
 from surefit.model.int8_ranges import PLACES, Observe, Ranges, activation_name
 from surefit.model.kernels import library
 from surefit.model.parameters import FlatParameters
+from surefit.model.varlen_attention import can_attend_varlen
+from surefit.model.varlen_encoder import VarlenEncoder
 from surefit.types import LabelSchema, PackedBatch
 
 
@@ -220,6 +222,7 @@ class Classifier(SequenceClassifier):
         self.classifier = nn.Linear(shape.hidden_size, logit_count(schema, head))
         self._shape = shape
         self._fast: FastEncoder | None = None
+        self._varlen: VarlenEncoder | None = None
         self._inference: InferenceEncoder | None = None
         self._dropout_p = shape.hidden_dropout_prob if shape.classifier_dropout is None else shape.classifier_dropout
 
@@ -232,11 +235,15 @@ class Classifier(SequenceClassifier):
             int8: ranges of the activations, with which predictions are made in int8.
         """
         super().prepare(hardware, int8=int8)
-        self._fast, self._inference = None, None
-        if hardware.device.type == "cpu" and not plain:
+        self._fast, self._varlen, self._inference = None, None, None
+        if plain:
+            return
+        if hardware.device.type == "cpu":
             self._fast = FastEncoder(
                 self.bert, self._shape, self.flat, "bert.", hardware.dtype, compiled=library.fits(self._shape)
             )
+        elif can_attend_varlen(hardware, self._shape.head_dim):
+            self._varlen = VarlenEncoder(self.bert, self._shape)
 
     def weights_changed(self) -> None:
         if self._fast is not None:
@@ -281,7 +288,7 @@ class Classifier(SequenceClassifier):
             first = self._inference.first_tokens(batch)
         else:
             with self._hardware.autocast():
-                first = (self._fast or self.bert).first_tokens(batch, dropout)
+                first = (self._fast or self._varlen or self.bert).first_tokens(batch, dropout)
         # A few rows only, so that full precision costs nothing.
         pooled = self.bert.pooler(first.float())
         if dropout is not None:

@@ -6,6 +6,8 @@ Modules and parameters have the names that they have in Hugging Face's BertModel
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -16,6 +18,7 @@ from surefit.model.activations import ACTIVATIONS
 from surefit.model.attention import GroupLayout, attention
 from surefit.model.configuration import BertConfig
 from surefit.model.dropout import StepDropout
+from surefit.model.transfer import on_device
 from surefit.types import PackedBatch
 
 
@@ -30,11 +33,7 @@ class BertEncoder(nn.Module):
 
     def hidden_states(self, batch: PackedBatch, dropout: StepDropout | None = None) -> list[Tensor]:
         """Output of the embeddings and of each layer, each of shape (tokens, hidden)."""
-        layouts = GroupLayout.of(batch, self.pooler.dense.weight.device)
-        states = [self.embeddings(batch, dropout)]
-        for layer in self.encoder.layer:
-            states.append(layer(states[-1], layouts, dropout))
-        return states
+        return list(self._states(batch, dropout))
 
     def first_tokens(self, batch: PackedBatch, dropout: StepDropout | None = None) -> Tensor:
         """The last layer's output for each row's first token, shape (rows, hidden).
@@ -43,13 +42,22 @@ class BertEncoder(nn.Module):
             batch: the rows.
             dropout: what to drop; nothing when not given.
         """
-        last = self.hidden_states(batch, dropout)[-1]
-        return last.index_select(0, torch.from_numpy(batch.cu_seqlens[:-1]).to(last.device))
+        # Predictions keep none but the last: those of a large batch would fill a GPU.
+        last = deque(self._states(batch, dropout), maxlen=1).pop()
+        return last.index_select(0, on_device(batch.cu_seqlens[:-1], last.device))
 
     def forward(self, batch: PackedBatch, dropout: StepDropout | None = None) -> Tensor:
         """What the pooler makes of each row's first token, shape (rows, hidden)."""
         pooled: Tensor = self.pooler(self.first_tokens(batch, dropout))
         return pooled
+
+    def _states(self, batch: PackedBatch, dropout: StepDropout | None) -> Iterator[Tensor]:
+        layouts = GroupLayout.of(batch, self.pooler.dense.weight.device)
+        hidden: Tensor = self.embeddings(batch, dropout)
+        yield hidden
+        for layer in self.encoder.layer:
+            hidden = layer(hidden, layouts, dropout)
+            yield hidden
 
 
 class Embeddings(nn.Module):
@@ -66,11 +74,11 @@ class Embeddings(nn.Module):
     def forward(self, batch: PackedBatch, dropout: StepDropout | None) -> Tensor:
         """Shape (tokens, hidden)."""
         device = self.LayerNorm.weight.device
-        words = self.word_embeddings(torch.from_numpy(batch.input_ids).to(device))
-        positions = self.position_embeddings(torch.from_numpy(batch.position_ids).to(device))
+        words = self.word_embeddings(on_device(batch.input_ids, device))
+        positions = self.position_embeddings(on_device(batch.position_ids, device))
         types = self.token_type_embeddings.weight  # one vector where a pair's texts are not told apart
         if len(types) > 1:
-            types = self.token_type_embeddings(torch.from_numpy(batch.token_type_ids).to(device))
+            types = self.token_type_embeddings(on_device(batch.token_type_ids, device))
         normalized: Tensor = self.LayerNorm(words + types + positions)
         return dropped_tokens(normalized, dropout, EMBEDDINGS_SITE, self._dropout_p)
 

@@ -21,6 +21,7 @@ from surefit.model.classifier import SequenceClassifier
 from surefit.model.configuration import require_possible_sizes
 from surefit.model.dropout import StepDropout
 from surefit.model.heads import Head, logit_count, present_logits
+from surefit.model.transfer import on_device
 from surefit.types import Encoding, LabelSchema, PackedBatch
 
 # Tokens of the longest row that is tried out: attention takes memory with the square of them.
@@ -105,7 +106,7 @@ class StockClassifier(SequenceClassifier):
 
     def _inputs(self, batch: PackedBatch) -> dict[str, Tensor]:
         padded = batch.to_padded(self._pad_token_id)
-        return {name: torch.from_numpy(getattr(padded, name)).to(self.device) for name in self.input_names}
+        return {name: on_device(getattr(padded, name), self.device) for name in self.input_names}
 
     @property
     def network(self) -> nn.Module:

@@ -17,6 +17,7 @@ from surefit.evaluation.observations import observe
 from surefit.interruption import orderly_stop
 from surefit.model.classifier import SequenceClassifier
 from surefit.model.dropout import StepDropout
+from surefit.model.transfer import on_device
 from surefit.progress import Progress, StepRecord
 from surefit.text.packing import ROWS_PER_GROUP, cut_by_tokens, epoch_order, lengths_of, pack, step_rows
 from surefit.trace import EpochTrace
@@ -191,23 +192,23 @@ class _Trainer:
         """
         device = self._classifier.device
         weight_sum = float(self._rows.weights[batch].sum())
-        loss_sum = 0.0
         dropout = StepDropout(self._plan.seed, step)
         dropout.begin()
-        words = []
+        losses, words = [], []
         # Where dropout goes by place, groups of rows stay together.
         together = ROWS_PER_GROUP if self._classifier.skips_padding else 1
         for cut in cut_by_tokens(batch, self._lengths, self._plan.settings.max_batch_tokens, together):
             packed = pack(self._rows.encodings, cut)
-            targets = torch.from_numpy(self._rows.targets[cut]).to(device)
-            weights = torch.from_numpy(self._rows.weights[cut].astype(np.float32)).to(device)
+            targets = on_device(self._rows.targets[cut], device)
+            weights = on_device(self._rows.weights[cut].astype(np.float32), device)
             loss = self._classifier.loss(self._classifier(packed, dropout), targets, weights)
             (loss / weight_sum).backward()  # type: ignore[no-untyped-call]
-            loss_sum += float(loss.detach())
+            losses.append(loss.detach())
             del loss  # and with it what its backward pass needed
             dropout = dropout.after(packed)
             words.append(packed.input_ids)
-        return loss_sum, torch.from_numpy(np.unique(np.concatenate(words))).to(device)
+        word_rows = on_device(np.unique(np.concatenate(words)), device)
+        return sum(map(float, losses)), word_rows  # not read before all is under way: a GPU's work is waited for here
 
 
 def _generators_beside_the_cpu(classifier: SequenceClassifier) -> list[torch.device]:

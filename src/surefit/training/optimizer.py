@@ -75,7 +75,7 @@ class AdamW:
         learning_rate: float,
         weight_decay: float,
     ) -> None:
-        steps = torch.tensor(float(self._step), device=values.device)
+        steps = torch.full((), float(self._step), device=values.device)  # made on the device, which is not waited for
         adamw(
             [values], [gradients], [mean], [variance], [], [steps],
             lr=learning_rate, weight_decay=weight_decay, beta1=0.9, beta2=0.999, eps=1e-8,

@@ -1,0 +1,30 @@
+"""Arrays to tensors on a device."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from gpu import CUDA, needs_gpu, waiting_is_an_error
+from surefit.model.transfer import on_device
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.int64, np.float32, np.bool_])
+def test_a_tensor_on_a_cpu_shares_the_array_s_memory(dtype):
+    array = np.zeros((2, 3), dtype=dtype)
+    tensor = on_device(array, torch.device("cpu"))
+    array[1, 2] = 1
+    assert (tensor.numpy() == array).all()
+    assert tensor.numpy().dtype == dtype
+
+
+@needs_gpu
+@pytest.mark.parametrize("dtype", [np.int32, np.int64, np.float32, np.bool_])
+def test_a_gpu_gets_the_values_without_being_waited_for(dtype):
+    array = np.arange(6).reshape(2, 3).astype(dtype)
+    with waiting_is_an_error():
+        tensor = on_device(array, CUDA)
+    array[:] = 0  # what was copied is not what is changed later
+    assert tensor.device.type == "cuda"
+    assert (tensor.cpu().numpy() == np.arange(6).reshape(2, 3).astype(dtype)).all()
