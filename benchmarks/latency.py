@@ -10,26 +10,28 @@ text, again in turns, after one call of each that is not counted, so that files 
 from __future__ import annotations
 
 import argparse
+import functools
 import statistics
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from transformers import pipeline
 from transformers.utils import logging
 
 import surefit
 from benchmarks.fine_tuned import fine_tuned_run
 from benchmarks.lengths import PROFILES, texts_like
-from benchmarks.machine import record
+from benchmarks.records import markdown, on_what, parser, run_cells
 from benchmarks.startup import seconds_of
 from surefit.artifacts import RunDirectory
 from surefit.model.pretrained import load_classifier
 
-RESULTS = Path(__file__).parent / "results" / "latency.jsonl"
 _IN_PYTHON = "import sys, surefit; print(surefit.load(sys.argv[1]).predict(sys.argv[2]).label)"
 _IN_PIPELINE = """
 import sys
@@ -49,10 +51,11 @@ def loaded_latencies(run: RunDirectory, texts: Sequence[str], turns: int) -> dic
         turns: turns that count.
     """
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    classifier, of_transformers = surefit.load(run.path), pipeline("text-classification", model=str(run.model))
+    classifier = surefit.load(run.path, device="cpu")
     sides: dict[str, Callable[[str], Any]] = {
-        "surefit": classifier.predict,
-        "pipeline": lambda text: of_transformers(text, truncation=True),
+        f"SureFit, {classifier.hardware.precision}": classifier.predict,
+        "`transformers.pipeline`": _pipeline(run, torch.float32),
+        "`transformers.pipeline`, bf16": _pipeline(run, torch.bfloat16),
     }
     seconds: dict[str, list[float]] = {name: [] for name in sides}
     share = len(texts) // (turns + 1)
@@ -66,6 +69,10 @@ def loaded_latencies(run: RunDirectory, texts: Sequence[str], turns: int) -> dic
     return seconds
 
 
+def _pipeline(run: RunDirectory, dtype: torch.dtype) -> Callable[[str], Any]:
+    return functools.partial(pipeline("text-classification", model=str(run.model), dtype=dtype, device="cpu"), truncation=True)
+
+
 def first_answers(run: RunDirectory, text: str, times: int) -> dict[str, list[float]]:
     """Seconds from the start of a process to its end, which classifies one text, by side.
 
@@ -75,9 +82,9 @@ def first_answers(run: RunDirectory, text: str, times: int) -> dict[str, list[fl
         times: processes of each side, besides one to warm up.
     """
     commands: dict[str, list[str | Path]] = {
-        "surefit in Python": [sys.executable, "-c", _IN_PYTHON, run.path, text],
-        "surefit predict": [sys.executable, "-m", "surefit", "predict", run.path, text],
-        "pipeline": [sys.executable, "-c", _IN_PIPELINE, run.model, text],
+        "SureFit in Python": [sys.executable, "-c", _IN_PYTHON, run.path, text],
+        "`surefit predict`": [sys.executable, "-m", "surefit", "predict", run.path, text],
+        "`transformers.pipeline`": [sys.executable, "-c", _IN_PIPELINE, run.model, text],
     }
     seconds: dict[str, list[float]] = {name: [] for name in commands}
     for process in range(times + 1):
@@ -88,66 +95,74 @@ def first_answers(run: RunDirectory, text: str, times: int) -> dict[str, list[fl
     return seconds
 
 
-def measure_loaded(profile: str, run: RunDirectory, texts: int, turns: int) -> dict[str, Any]:
-    """Figures of a classifier that is loaded, on texts of one profile."""
+def measure(cell: dict[str, Any], run: RunDirectory) -> dict[str, Any]:
+    """The figures of a cell.
+
+    Args:
+        cell: `processes`, for first answers; or `profile`, `texts` and `turns`, for a classifier that is loaded.
+        run: what has learned the film reviews.
+    """
+    if "processes" in cell:
+        return _figures(first_answers(run, "a quiet film that stays with you for days", cell["processes"]))
     tokenizer = load_classifier(run.model).tokenizer
-    drawn = texts_like(profile, texts * (turns + 1) // turns, tokenizer)
-    seconds = loaded_latencies(run, drawn, turns)
+    drawn = texts_like(cell["profile"], cell["texts"] * (cell["turns"] + 1) // cell["turns"], tokenizer)
+    tokens = round(float(np.mean([len(row) for row in tokenizer.encode(drawn)])), 1)
+    return {"tokens_per_row": tokens, **_figures(loaded_latencies(run, drawn, cell["turns"]))}
+
+
+def _figures(seconds: Mapping[str, Sequence[float]]) -> dict[str, Any]:
+    """Median, 95th percentile and ratio of the medians, by side; the first is SureFit's Python interface."""
+    ours = statistics.median(next(iter(seconds.values())))
     return {
-        "kind": "loaded",
-        "profile": profile,
-        "tokens_per_row": round(float(np.mean([len(row) for row in tokenizer.encode(drawn)])), 1),
-        "texts": len(seconds["surefit"]),
-        "median_ms": {name: round(1000 * statistics.median(taken), 2) for name, taken in seconds.items()},
-        "p95_ms": {name: round(1000 * float(np.percentile(taken, 95)), 2) for name, taken in seconds.items()},
-        "ratios": _ratios(seconds),
+        "sides": {
+            name: {
+                "answers": len(taken),
+                "median_ms": round(1000 * statistics.median(taken), 2),
+                "p95_ms": round(1000 * float(np.percentile(taken, 95)), 2),
+                "surefit_is_faster_by": round(statistics.median(taken) / ours, 3),
+            }
+            for name, taken in seconds.items()
+        }
     }
 
 
-def measure_first_answer(run: RunDirectory, times: int) -> dict[str, Any]:
-    """Figures of a process that has just been started."""
-    seconds = first_answers(run, "a quiet film that stays with you for days", times)
-    return {
-        "kind": "first answer",
-        "processes": times,
-        "median_ms": {name: round(1000 * statistics.median(taken), 1) for name, taken in seconds.items()},
-        "ratios": _ratios(seconds),
-    }
-
-
-def _ratios(seconds: Mapping[str, Sequence[float]]) -> dict[str, float]:
-    """By how much the pipeline takes longer than each side, median by median."""
-    of_pipeline = statistics.median(seconds["pipeline"])
-    return {name: round(of_pipeline / statistics.median(taken), 3) for name, taken in seconds.items() if name != "pipeline"}
+def in_words(line: Mapping[str, Any]) -> str:
+    """The table of one cell, in Markdown."""
+    cell = line["cell"]
+    title = "First answer of a new process"
+    if "profile" in cell:
+        title = f"One text at a time, {cell['profile']}, {line['tokens_per_row']} tokens a text"
+    rows = [
+        (
+            name,
+            f"{side['answers']:,}",
+            f"{side['median_ms']:,.1f} ms",
+            f"{side['p95_ms']:,.1f} ms",
+            f"{side['surefit_is_faster_by']:.2f}" if place else "",
+        )
+        for place, (name, side) in enumerate(line["sides"].items())
+    ]
+    head = ("side", "answers", "median", "95th percentile", "SureFit is faster by")
+    return "\n".join([f"{title} ({on_what(line)})", "", markdown(head, rows)])
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.latency", description="How long one answer takes")
-    parser.add_argument("--run", type=Path, help="run to classify with; it is trained there if there is none")
-    parser.add_argument("--profiles", nargs="+", choices=tuple(PROFILES), default=list(PROFILES))
-    parser.add_argument("--texts", type=int, default=200, help="texts that count (default: %(default)s)")
-    parser.add_argument("--turns", type=int, default=5, help="turns that the texts are shared out to (default: %(default)s)")
-    parser.add_argument("--processes", type=int, default=5, help="first answers of each side (default: %(default)s)")
-    parser.add_argument("--results", type=Path, default=RESULTS)
-    options = parser.parse_args(arguments)
-    with fine_tuned_run(options.run) as run:
-        # Processes first: classifiers that are loaded here would take memory from them.
-        entry = measure_first_answer(run, options.processes)
-        print_entry("first answer of a new process", entry)
-        record(options.results, entry)
-        for profile in options.profiles:
-            entry = measure_loaded(profile, run, options.texts, options.turns)
-            print_entry(f"{profile}, {entry['tokens_per_row']} tokens a text", entry)
-            record(options.results, entry)
+    flags = parser("latency", "How long one answer takes")
+    flags.add_argument("--run", type=Path, help="run to classify with; it is trained there if there is none")
+    flags.add_argument("--profiles", nargs="+", choices=tuple(PROFILES), default=list(PROFILES))
+    flags.add_argument("--texts", type=int, default=200, help="texts that count (default: %(default)s)")
+    flags.add_argument("--turns", type=int, default=5, help="turns that the texts are shared out to (default: %(default)s)")
+    flags.add_argument("--processes", type=int, default=5, help="first answers of each side (default: %(default)s)")
+    options = flags.parse_args(arguments)
+    with ExitStack() as stack:
+        run = functools.cache(lambda: stack.enter_context(fine_tuned_run(options.run)))
+        run_cells(options, _cells(options), lambda cell: measure(cell, run()), in_words)
 
 
-def print_entry(title: str, entry: Mapping[str, Any]) -> None:
-    """Prints medians, the 95th percentiles where there are any, and ratios."""
-    print(title)
-    for name, median in entry["median_ms"].items():
-        tail = f", 95% within {entry['p95_ms'][name]:,.1f} ms" if "p95_ms" in entry else ""
-        ratio = f"; the pipeline takes {entry['ratios'][name]:.2f} times as long" if name in entry["ratios"] else ""
-        print(f"  {name:<18}{median:>9,.1f} ms{tail}{ratio}")
+def _cells(options: argparse.Namespace) -> list[dict[str, Any]]:
+    # Processes first: classifiers that are loaded here would take memory from them.
+    loaded = ({"profile": profile, "texts": options.texts, "turns": options.turns} for profile in options.profiles)
+    return [{"processes": options.processes}, *loaded]
 
 
 if __name__ == "__main__":

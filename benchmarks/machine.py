@@ -1,18 +1,22 @@
-"""What a figure was measured on: the machine, its speed and the versions, to stand beside the figure."""
+"""What a figure was measured on: the machine, its speed, the versions and the code, to stand beside the figure."""
 
 from __future__ import annotations
 
+import hashlib
+import importlib.util
 import json
 import os
 import platform
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import torch
+
+import surefit
 
 _PACKAGES = (
     "surefit",
@@ -26,6 +30,8 @@ _PACKAGES = (
     "onnxruntime",
     "openvino",
     "nncf",
+    "typer",
+    "rich",
 )
 # Instructions that decide how fast bf16, int8 and fp32 products are.
 _FLAGS = ("amx_tile", "amx_bf16", "amx_int8", "avx512_bf16", "avx512_vnni", "avx_vnni", "avx512f", "avx2")
@@ -50,12 +56,23 @@ def describe_machine() -> dict[str, Any]:
     }
 
 
-def record(results: Path, entry: Mapping[str, Any]) -> None:
-    """Appends figures as one line of JSON, with the time and the machine."""
-    line = {"when": datetime.now(UTC).isoformat(timespec="seconds"), **entry, "machine": describe_machine()}
+def code_digest() -> str:
+    """Twelve hexadecimal digits that change with SureFit's source code."""
+    root = Path(surefit.__file__).parent
+    digest = hashlib.blake2b(digest_size=6)
+    for path in sorted(root.rglob("*.py")):
+        digest.update(f"{path.relative_to(root).as_posix()}\n".encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
+def record(results: Path, entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Appends figures as one line of JSON, with the time, the code and the machine, and returns the line."""
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    line = {"when": now, **entry, "code": code_digest(), "machine": describe_machine()}
     results.parent.mkdir(parents=True, exist_ok=True)
     with open(results, "a", encoding="utf-8") as file:
         file.write(json.dumps(line) + "\n")
+    return line
 
 
 def peak_flops() -> float:
@@ -68,6 +85,11 @@ def peak_flops() -> float:
         torch.mm(matrix, matrix, out=into)
         times.append(time.perf_counter() - start)
     return 2 * _PEAK_SIDE**3 / min(times)
+
+
+def absent(packages: Sequence[str]) -> list[str]:
+    """Those of the packages that are not installed."""
+    return [package for package in packages if importlib.util.find_spec(package) is None]
 
 
 def _processor_information() -> dict[str, str]:

@@ -10,15 +10,12 @@ program, since no Python program can be faster.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -58,21 +55,15 @@ def run(runs: int, results: Path) -> None:
     """Measures, prints, and appends to `results`."""
     load = round(os.getloadavg()[0], 2)
     measured = measure(runs) | {"load_average": load}
-    # Loads torch, and so comes after measuring.
-    from benchmarks.machine import describe_machine
+    from benchmarks.machine import record  # loads torch, and so comes after measuring
 
-    machine = describe_machine()
-    machine["versions"] |= {package: version(package) for package in ("typer", "rich")}
+    machine = record(results, measured)["machine"]
     for name, taken in measured["seconds"].items():
         print(f"{name:<16}{measured['median_seconds'][name]:7.3f} s  ({min(taken):.3f} to {max(taken):.3f} in {runs} runs)")
     print(f"{machine['processor']}, {machine['cores']} cores, Python {machine['python']}", end="")
     print("".join(f", {package} {machine['versions'][package]}" for package in ("surefit", "typer", "rich")))
     print(f"Processes that were running beside it: {load} (mean of the last minute); measure on a machine that is idle.")
     print(f"The figure to reach: a median below {LARGEST_ACCEPTABLE_SECONDS} s for the help page.")
-    results.parent.mkdir(parents=True, exist_ok=True)
-    line = {"when": datetime.now(UTC).isoformat(timespec="seconds")} | measured | {"machine": machine}
-    with open(results, "a", encoding="utf-8") as file:
-        file.write(json.dumps(line) + "\n")
 
 
 def main() -> None:
