@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from surefit.cli.main import app
@@ -14,19 +15,29 @@ SOURCE = ROOT / "src" / "surefit"
 
 
 def first_line(path: Path) -> str:
-    return (ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").splitlines()[0].rstrip(".")
+    """The first line of a module's docstring, or the first sentence of the comment that a C++ file begins with."""
+    text = path.read_text(encoding="utf-8")
+    if path.suffix == ".py":
+        return (ast.get_docstring(ast.parse(text)) or "").splitlines()[0].rstrip(".")
+    comment = " ".join(re.sub(r"^ \* ?", "", text[: text.index("*/")].removeprefix("/* "), flags=re.MULTILINE).split())
+    return re.split(r"\.(?: (?=[A-Z])|$)", comment)[0]
+
+
+def entries(folder: Path, indent: str) -> Iterator[tuple[str, str]]:
+    """Name and first line of each file of a folder, then the same of each folder in it."""
+    for path in sorted(path for ending in ("py", "cpp", "h") for path in folder.glob(f"*.{ending}")):
+        if path.name != "__init__.py":
+            yield indent + path.name, first_line(path)
+    for inner in sorted(path.parent for path in folder.glob("*/__init__.py")):
+        yield f"{indent}{inner.name}/", first_line(inner / "__init__.py")
+        yield from entries(inner, indent + "  ")
 
 
 def file_tree() -> str:
-    """One line a room and a file, each with the first line of its docstring."""
-    lines = ["src/surefit/"]
-    modules = sorted(path for path in SOURCE.glob("*.py") if path.name != "__init__.py")
-    rooms = sorted(path.parent for path in SOURCE.glob("*/__init__.py"))
-    lines += [f"  {path.name:<21}{first_line(path)}" for path in modules]
-    for room in rooms:
-        lines.append(f"  {room.name + '/':<21}{first_line(room / '__init__.py')}")
-        lines += [f"    {path.name:<19}{first_line(path)}" for path in sorted(room.glob("*.py")) if path.name != "__init__.py"]
-    return "\n".join(lines)
+    """One line a room and a file, each with the first line of what it says of itself."""
+    found = list(entries(SOURCE, "  "))
+    width = max(len(name) for name, _ in found) + 2
+    return "\n".join(["src/surefit/", *(f"{name:<{width}}{line}" for name, line in found)])
 
 
 def test_file_tree_is_that_of_the_source() -> None:

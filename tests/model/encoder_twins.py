@@ -18,7 +18,7 @@ from surefit.model.fast_encoder import FastEncoder
 from surefit.model.fast_memory import Workspace
 from surefit.model.fast_products import flat_order, layer_products
 from surefit.model.inference_encoder import InferenceEncoder
-from surefit.model.inference_products import FloatProducts, LayerProducts
+from surefit.model.inference_products import FloatProducts, LayerProducts, PackedProducts
 from surefit.model.int8_products import Int8Products, ObservedProducts
 from surefit.model.int8_ranges import Range, RangeFinder, Ranges
 from surefit.model.kernels import library
@@ -147,19 +147,24 @@ class InferenceTwins(Twins):
 
     Args:
         dtype: of the forward pass.
-        changes: to the sizes.
+        compiled: whether it takes the compiled loops.
+        packed: whether its weights are laid out anew.
+        changes: to the sizes; with the loops heads are at least sixteen wide.
 
     Attributes:
         workspace: its memory.
         inference: the forward pass.
     """
 
-    def __init__(self, dtype: torch.dtype = torch.float32, **changes: Any) -> None:
-        super().__init__(dtype, **changes)
+    def __init__(
+        self, dtype: torch.dtype = torch.float32, *, compiled: bool = False, packed: bool = False, **changes: Any
+    ) -> None:
+        super().__init__(dtype, **({"num_attention_heads": 2} if compiled else {}) | changes)
         self.workspace = Workspace()
-        self.inference = self._inference(
-            [FloatProducts(own, self.config.hidden_act, self.workspace) for own in self.fast.weights]
-        )
+        self._compiled = compiled
+        kind = PackedProducts if packed else FloatProducts
+        products = [kind(own, self.config.hidden_act, self.workspace) for own in self.fast.weights]
+        self.inference = self._inference(products, compiled=compiled)
 
     def change(self, name: str, factor: float) -> None:
         """Multiplies all weights whose names contain `name`, of both."""
@@ -173,23 +178,22 @@ class InferenceTwins(Twins):
         finder, hidden_act = RangeFinder(), self.config.hidden_act
         layers = enumerate(layer_products(self.flat.values, self.flat, self.config, ""))
         products = [ObservedProducts(layer, own, hidden_act, self.workspace, finder.see) for layer, own in layers]
-        self._inference(products).first_tokens(batch)
+        self._inference(products, compiled=False).first_tokens(batch)
         return finder.ranges()
 
     def in_int8(self, ranges: Ranges) -> InferenceEncoder:
         """The forward pass in int8."""
         layers = enumerate(layer_products(self.flat.values, self.flat, self.config, ""))
-        return self._inference(
-            [Int8Products(layer, own, self.config.hidden_act, ranges, self.workspace) for layer, own in layers]
-        )
+        products = [Int8Products(layer, own, self.config.hidden_act, ranges, self.workspace) for layer, own in layers]
+        return self._inference(products, compiled=self._compiled)
 
     def expected(self, batch: PackedBatch) -> Tensor:
         """What the plain twin makes of first tokens, float64."""
         with torch.no_grad():
             return self.plain.first_tokens(batch)
 
-    def _inference(self, products: Sequence[LayerProducts]) -> InferenceEncoder:
-        return InferenceEncoder(self.encoder, self.config.num_attention_heads, products, self.workspace)
+    def _inference(self, products: Sequence[LayerProducts], *, compiled: bool) -> InferenceEncoder:
+        return InferenceEncoder(self.encoder, self.config.num_attention_heads, products, self.workspace, compiled=compiled)
 
 
 def rows_alone(encoder: InferenceEncoder, batch: PackedBatch) -> Tensor:

@@ -12,6 +12,7 @@ from surefit.model import hardware as hardware_module
 from surefit.model.hardware import Hardware, bf16_speedup, choose_hardware
 from surefit.model.int8_products import int8_speedup
 from surefit.model.int8_ranges import Int8Facts, Range
+from surefit.model.kernels.library import library
 from surefit.model.measured import Figure
 
 CPU = torch.device("cpu")
@@ -29,7 +30,7 @@ def _threads_as_before():
 def test_what_is_asked_for_is_taken(precision):
     torch.set_num_threads(2)
     hardware = choose_hardware(MachineSettings(device="cpu", threads=1, precision=precision))
-    assert hardware == Hardware(CPU, precision, 1)
+    assert hardware == Hardware(CPU, precision, 1, compiled_loops=library() is not None)
     assert torch.get_num_threads() == 1
 
 
@@ -78,7 +79,7 @@ def test_int8_is_taken_by_its_kept_speed_over_what_it_would_replace(over_bf16, o
 @pytest.mark.parametrize("facts", [SAFE, UNSAFE], ids=["safe", "unsafe"])
 def test_int8_is_taken_where_it_is_asked_for(facts):
     hardware = choose_hardware(MachineSettings(device="cpu", threads=1, precision="int8"), facts)
-    assert hardware == Hardware(CPU, "int8", 1)
+    assert hardware == Hardware(CPU, "int8", 1, compiled_loops=library() is not None)
 
 
 def test_int8_without_a_model_that_knows_its_ranges_is_a_sentence():

@@ -11,6 +11,7 @@ import torch
 from encoder_twins import InferenceTwins, ragged_batch, rows_alone, rows_of
 from torch import Tensor
 
+from processor import by_torch_and_by_compiled_loops, needs_compiled_loops, needs_packed_products
 from surefit.model.activations import ACTIVATIONS
 from surefit.model.fast_layout import FastLayout
 from surefit.model.fast_memory import Workspace
@@ -42,6 +43,20 @@ SHAPES: list[dict[str, Any]] = [
     {"type_vocab_size": 5},
     {"layer_norm_eps": 0.1},
 ]
+# The compiled loops take sixteen values at a time.
+SHAPES_OF_LOOPS: list[dict[str, Any]] = [
+    {"hidden_size": 16, "num_attention_heads": 1, "intermediate_size": 16},
+    {"hidden_size": 16, "num_attention_heads": 1, "intermediate_size": 48},
+    {"hidden_size": 64, "num_attention_heads": 2},  # heads of width 32
+    {"hidden_size": 96, "num_attention_heads": 2},  # 48
+    {"hidden_size": 192, "num_attention_heads": 3},  # 64
+    {"hidden_size": 112, "num_attention_heads": 7, "intermediate_size": 80},
+    {"num_hidden_layers": 1},
+    {"num_hidden_layers": 6},
+    {"type_vocab_size": 1},
+    {"type_vocab_size": 5},
+    {"layer_norm_eps": 0.1},
+]
 HEADS, HEAD_DIM = 3, 4
 
 each_batch = pytest.mark.parametrize("lengths", BATCHES.values(), ids=BATCHES.keys())
@@ -59,17 +74,20 @@ def relative_difference(values: Tensor, expected: Tensor) -> float:
 
 
 @each_batch
-def test_first_tokens_are_those_of_the_plain_twin(lengths: list[int]):
-    assert_same(InferenceTwins(), ragged_batch(lengths))
+@by_torch_and_by_compiled_loops
+def test_first_tokens_are_those_of_the_plain_twin(lengths: list[int], compiled: bool):
+    assert_same(InferenceTwins(compiled=compiled), ragged_batch(lengths))
 
 
-def test_rows_of_512_tokens_are_those_of_the_plain_twin():
-    assert_same(InferenceTwins(max_position_embeddings=512), ragged_batch([512, 511, 300, 2]))
+@by_torch_and_by_compiled_loops
+def test_rows_of_512_tokens_are_those_of_the_plain_twin(compiled: bool):
+    assert_same(InferenceTwins(max_position_embeddings=512, compiled=compiled), ragged_batch([512, 511, 300, 2]))
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_twins_agree_for_each_activation(activation: str):
-    assert_same(InferenceTwins(hidden_act=activation), ragged_batch(RAGGED))
+@by_torch_and_by_compiled_loops
+def test_twins_agree_for_each_activation(activation: str, compiled: bool):
+    assert_same(InferenceTwins(hidden_act=activation, compiled=compiled), ragged_batch(RAGGED))
 
 
 @pytest.mark.parametrize("sizes", SHAPES, ids=str)
@@ -78,26 +96,38 @@ def test_twins_agree_for_each_shape(sizes: dict[str, Any]):
     assert_same(InferenceTwins(**sizes), batch)
 
 
+@needs_compiled_loops
+@pytest.mark.parametrize("sizes", SHAPES_OF_LOOPS, ids=str)
+def test_compiled_loops_agree_for_each_shape_that_they_fit(sizes: dict[str, Any]):
+    batch = ragged_batch(RAGGED, types=max(sizes.get("type_vocab_size", 2), 2))
+    assert_same(InferenceTwins(compiled=True, **sizes), batch)
+
+
 @each_batch
 @pytest.mark.parametrize("layers", [1, 4])
-def test_bf16_is_within_its_rounding(lengths: list[int], layers: int):
+@pytest.mark.parametrize("packed", [False, pytest.param(True, marks=needs_packed_products)], ids=["as they are", "packed"])
+@by_torch_and_by_compiled_loops
+def test_bf16_is_within_its_rounding(lengths: list[int], layers: int, packed: bool, compiled: bool):
     """A value is rounded about 12 times on its way through a layer, each time by 2^-8 of itself at most."""
-    twins, batch = InferenceTwins(torch.bfloat16, num_hidden_layers=layers), ragged_batch(lengths)
+    twins = InferenceTwins(torch.bfloat16, compiled=compiled, packed=packed, num_hidden_layers=layers)
+    batch = ragged_batch(lengths)
     difference = relative_difference(twins.inference.first_tokens(batch), twins.expected(batch))
     assert 2**-12 < difference < np.sqrt(12 * layers) / 2**8, "it must be near, but cannot be exact"
 
 
 @each_batch
-def test_rows_alone_are_as_in_the_batch(lengths: list[int]):
-    twins, batch = InferenceTwins(), ragged_batch(lengths)
+@by_torch_and_by_compiled_loops
+def test_rows_alone_are_as_in_the_batch(lengths: list[int], compiled: bool):
+    twins, batch = InferenceTwins(compiled=compiled), ragged_batch(lengths)
     alone = rows_alone(twins.inference, batch)
     torch.testing.assert_close(twins.inference.first_tokens(batch), alone, atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize("factor", [20, 100])
-def test_scores_of_any_size_are_weighed_as_by_the_plain_twin(factor: float):
+@pytest.mark.parametrize("factor", [1e-4, 20, 100])
+@by_torch_and_by_compiled_loops
+def test_scores_of_any_size_are_weighed_as_by_the_plain_twin(factor: float, compiled: bool):
     batch = ragged_batch(RAGGED)
-    exact, rough = InferenceTwins(), InferenceTwins(torch.bfloat16)
+    exact, rough = InferenceTwins(compiled=compiled), InferenceTwins(torch.bfloat16, compiled=compiled)
     for twins in (exact, rough):
         twins.change("query", factor)
     assert_same(exact, batch, within=1e-4)
@@ -170,8 +200,10 @@ def test_large_scores_change_nothing_for_the_rows_beside_them():
 
 
 @each_dtype
-def test_memory_may_hold_anything_before_a_pass(dtype: torch.dtype):
-    batch, fresh, used = ragged_batch(RAGGED), InferenceTwins(dtype), InferenceTwins(dtype)
+@by_torch_and_by_compiled_loops
+def test_memory_may_hold_anything_before_a_pass(dtype: torch.dtype, compiled: bool):
+    batch = ragged_batch(RAGGED)
+    fresh, used = (InferenceTwins(dtype, compiled=compiled) for _ in range(2))
     used.inference.first_tokens(ragged_batch([70] * 9))
     assert used.workspace._buffers
     for buffer in used.workspace._buffers.values():
@@ -180,8 +212,9 @@ def test_memory_may_hold_anything_before_a_pass(dtype: torch.dtype):
 
 
 @each_dtype
-def test_outputs_outlast_the_memory_they_were_made_in(dtype: torch.dtype):
-    twins, batch = InferenceTwins(dtype), ragged_batch(RAGGED)
+@by_torch_and_by_compiled_loops
+def test_outputs_outlast_the_memory_they_were_made_in(dtype: torch.dtype, compiled: bool):
+    twins, batch = InferenceTwins(dtype, compiled=compiled), ragged_batch(RAGGED)
     found = twins.inference.first_tokens(batch)
     before = found.clone()
     twins.inference.first_tokens(ragged_batch(RAGGED, seed=1))
@@ -189,8 +222,9 @@ def test_outputs_outlast_the_memory_they_were_made_in(dtype: torch.dtype):
 
 
 @each_dtype
-def test_neither_weights_nor_batch_are_changed(dtype: torch.dtype):
-    twins, batch = InferenceTwins(dtype), ragged_batch(RAGGED)
+@by_torch_and_by_compiled_loops
+def test_neither_weights_nor_batch_are_changed(dtype: torch.dtype, compiled: bool):
+    twins, batch = InferenceTwins(dtype, compiled=compiled), ragged_batch(RAGGED)
     weights = {name: value.clone() for name, value in twins.encoder.state_dict().items()}
     ids = batch.input_ids.copy()
     twins.inference.first_tokens(batch)
@@ -199,8 +233,9 @@ def test_neither_weights_nor_batch_are_changed(dtype: torch.dtype):
 
 
 @each_dtype
-def test_it_can_be_used_in_inference_mode_and_out_of_it(dtype: torch.dtype):
-    twins, batch = InferenceTwins(dtype), ragged_batch(RAGGED)
+@by_torch_and_by_compiled_loops
+def test_it_can_be_used_in_inference_mode_and_out_of_it(dtype: torch.dtype, compiled: bool):
+    twins, batch = InferenceTwins(dtype, compiled=compiled), ragged_batch(RAGGED)
     with torch.inference_mode():
         inside = twins.inference.first_tokens(batch)
     outside = twins.inference.first_tokens(batch)
@@ -213,21 +248,24 @@ def test_it_can_be_used_in_inference_mode_and_out_of_it(dtype: torch.dtype):
 @each_dtype
 @pytest.mark.parametrize("weight", ["word_embeddings", "query.weight", "output.dense.bias", "LayerNorm.weight"])
 @pytest.mark.parametrize("damage", [float("nan"), float("inf")])
-def test_damaged_weights_never_look_sound(dtype: torch.dtype, weight: str, damage: float):
-    twins = InferenceTwins(dtype)
+@by_torch_and_by_compiled_loops
+def test_damaged_weights_never_look_sound(dtype: torch.dtype, weight: str, damage: float, compiled: bool):
+    twins = InferenceTwins(dtype, compiled=compiled)
     twins.change(weight, damage)
     assert not twins.inference.first_tokens(ragged_batch(RAGGED)).isfinite().any()
 
 
-def test_empty_tokens_are_finite_where_nothing_keeps_variance_from_zero():
-    twins = InferenceTwins(layer_norm_eps=0.0)
+@by_torch_and_by_compiled_loops
+def test_empty_tokens_are_finite_where_nothing_keeps_variance_from_zero(compiled: bool):
+    twins = InferenceTwins(layer_norm_eps=0.0, compiled=compiled)
     twins.change("bias", 0)
     assert_same(twins, ragged_batch(RAGGED))
 
 
 @each_dtype
-def test_threads_may_predict_at_the_same_time(dtype: torch.dtype):
-    twins = InferenceTwins(dtype)
+@by_torch_and_by_compiled_loops
+def test_threads_may_predict_at_the_same_time(dtype: torch.dtype, compiled: bool):
+    twins = InferenceTwins(dtype, compiled=compiled)
     batches = [ragged_batch([20 + number, 10, 3, 70], seed=number) for number in range(4)]
     expected = [twins.inference.first_tokens(batch) for batch in batches]
     wrong = []
@@ -245,8 +283,9 @@ def test_threads_may_predict_at_the_same_time(dtype: torch.dtype):
     assert wrong == []
 
 
-def test_order_of_the_rows_does_not_matter():
-    twins, batch, order = InferenceTwins(), ragged_batch([3, 40, 1, 17, 60, 2]), [4, 1, 3, 0, 5, 2]
+@by_torch_and_by_compiled_loops
+def test_order_of_the_rows_does_not_matter(compiled: bool):
+    twins, batch, order = InferenceTwins(compiled=compiled), ragged_batch([3, 40, 1, 17, 60, 2]), [4, 1, 3, 0, 5, 2]
     in_order = PackedBatch.from_encodings([encoding_of(batch, row) for row in order], np.array(order))
     found = twins.inference.first_tokens(batch)
     torch.testing.assert_close(twins.inference.first_tokens(in_order), found[order], atol=1e-5, rtol=0)

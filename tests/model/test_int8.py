@@ -13,7 +13,7 @@ import torch
 from encoder_twins import InferenceTwins, ragged_batch, rows_alone
 from torch import Tensor
 
-from processor import needs_int8
+from processor import by_torch_and_by_compiled_loops, needs_int8
 from surefit.config import ModelSettings
 from surefit.model.activations import ACTIVATIONS
 from surefit.model.classifier import Classifier
@@ -247,9 +247,12 @@ def test_outliers_that_are_none_are_refused(outliers: dict[int, Any]):
 
 @needs_int8
 @pytest.mark.parametrize("hidden_act", FUSED)
-def test_outliers_are_as_exact_as_the_others(hidden_act: str):
+@by_torch_and_by_compiled_loops
+def test_outliers_are_as_exact_as_the_others(hidden_act: str, compiled: bool):
     """One channel of each kind that reaches forty times as far would leave the others six levels."""
-    twins = InferenceTwins(hidden_act=hidden_act, num_hidden_layers=1, hidden_size=200, intermediate_size=400)
+    twins = InferenceTwins(
+        compiled=compiled, hidden_act=hidden_act, num_hidden_layers=1, hidden_size=224, intermediate_size=400
+    )
     for encoder in (twins.encoder, twins.plain):
         layer = encoder.encoder.layer[0]
         for weight in (encoder.embeddings.LayerNorm.weight, layer.attention.output.LayerNorm.weight):
@@ -292,13 +295,14 @@ CALIBRATION = [60, 41, 33, 31, 17, 9, 9, 8, 3, 2, 1, 1, 1, 1]
 @needs_int8
 @pytest.mark.parametrize("hidden_act", FUSED)
 @pytest.mark.parametrize("layers", [1, 2, 4])
-def test_int8_is_close_to_float(hidden_act: str, layers: int):
+@by_torch_and_by_compiled_loops
+def test_int8_is_close_to_float(hidden_act: str, layers: int, compiled: bool):
     """Where values reach to r standard deviations, a level is 2r / 255 wide and rounding's error 2r / 255 / sqrt(12).
 
     Activations and weights reach to about 5 of them. A layer has four products one after the other, each
     with two roundings, which do not depend on each other, so that their squares add up.
     """
-    twins = InferenceTwins(hidden_act=hidden_act, num_hidden_layers=layers, hidden_size=64)
+    twins = InferenceTwins(compiled=compiled, hidden_act=hidden_act, num_hidden_layers=layers, hidden_size=64)
     encoder = twins.in_int8(twins.find_ranges(ragged_batch(CALIBRATION, seed=9)))
     batch = ragged_batch(CALIBRATION)
     found, expected = encoder.first_tokens(batch).double(), twins.expected(batch)
@@ -308,15 +312,17 @@ def test_int8_is_close_to_float(hidden_act: str, layers: int):
 
 @needs_int8
 @pytest.mark.parametrize("lengths", BATCHES, ids=str)
-def test_a_row_says_the_same_whatever_stands_beside_it(lengths: list[int]):
-    twins, batch = InferenceTwins(), ragged_batch(lengths)
+@by_torch_and_by_compiled_loops
+def test_a_row_says_the_same_whatever_stands_beside_it(lengths: list[int], compiled: bool):
+    twins, batch = InferenceTwins(compiled=compiled), ragged_batch(lengths)
     encoder = twins.in_int8(twins.find_ranges(ragged_batch(CALIBRATION, seed=9)))
     assert torch.equal(encoder.first_tokens(batch), rows_alone(encoder, batch))
 
 
 @needs_int8
-def test_rows_of_one_width_say_the_same_whatever_the_scores_beside_them():
-    twins, batch = InferenceTwins(), ragged_batch([8, 7, 7, 6, 5, 3, 2, 1])
+@by_torch_and_by_compiled_loops
+def test_rows_of_one_width_say_the_same_whatever_the_scores_beside_them(compiled: bool):
+    twins, batch = InferenceTwins(compiled=compiled), ragged_batch([8, 7, 7, 6, 5, 3, 2, 1])
     twins.change("query", 15)  # moderate scores in some rows alone
     encoder = twins.in_int8(twins.find_ranges(ragged_batch(CALIBRATION, seed=9)))
     assert torch.equal(encoder.first_tokens(batch), rows_alone(encoder, batch))
@@ -329,8 +335,9 @@ def test_empty_tokens_have_numbers_where_nothing_keeps_variance_from_zero():
 
 
 @needs_int8
-def test_int8_in_inference_mode_is_int8():
-    twins, batch = InferenceTwins(), ragged_batch([9, 5])
+@by_torch_and_by_compiled_loops
+def test_int8_in_inference_mode_is_int8(compiled: bool):
+    twins, batch = InferenceTwins(compiled=compiled), ragged_batch([9, 5])
     encoder = twins.in_int8(twins.find_ranges(batch))
     with torch.inference_mode():
         inside = encoder.first_tokens(batch)

@@ -283,7 +283,7 @@ def test_rows_without_an_answer_and_texts_that_were_cut_are_said(trained_run, tm
     assert notes.sentences[-3:] == [
         "rows that could not be classified: 2 empty text; they have an empty label and the reason",
         f"texts that were cut to the {longest} tokens that the model reads: 1",
-        "computed in fp32 on cpu with 1 thread, up to 8,192 tokens at once (the usual number)",
+        "computed in fp32 on cpu with 1 thread by torch, up to 8,192 tokens at once (the usual number)",
     ]
 
 

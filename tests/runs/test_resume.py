@@ -18,12 +18,14 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from learnable_rows import LEARNING, learnable_rows, without_timings, write_table
+from processor import needs_compiled_loops
 from surefit.artifacts import RunDirectory, read_json, write_json
 from surefit.config import MachineSettings, Settings
 from surefit.errors import Interrupted, RunError, UsageError
 from surefit.model import hardware
+from surefit.model.hardware import Hardware
 from surefit.progress import Progress
-from surefit.runs.resume import flat_settings, require_same_run, resume_command, resumed_machine, resumed_settings
+from surefit.runs.resume import flat_settings, require_same_run, resume_command, resumed_hardware, resumed_settings
 from surefit.runs.rows import Sources
 from surefit.runs.train import train
 
@@ -322,7 +324,7 @@ FACTS = {
     "split_sha256": "4567",
     "data": {"train": {"sha256": "abc"}},
     "versions": {"torch": "2.13"},
-    "machine": {"threads": 3, "precision": "bf16", "device": "cpu"},
+    "machine": {"threads": 3, "precision": "bf16", "device": "cpu", "compiled_loops": False},
 }
 
 
@@ -347,7 +349,18 @@ def test_flat_settings_are_what_options_take():
 
 
 def test_choices_made_by_measuring_are_taken_over(stored):
-    assert resumed_machine(stored, MachineSettings(device="cpu")) == MachineSettings(device="cpu", threads=3, precision="bf16")
+    before = torch.get_num_threads()
+    try:
+        assert resumed_hardware(stored, MachineSettings(device="cpu")) == Hardware(torch.device("cpu"), "bf16", 3)
+    finally:
+        torch.set_num_threads(before)
+
+
+@needs_compiled_loops
+@pytest.mark.parametrize(("began_with", "goes_on_with"), [(True, True), (False, False), (None, False)])
+def test_loops_are_taken_where_the_run_began_with_them(stored, began_with, goes_on_with):
+    write_json(stored.settings, FACTS | {"machine": {"threads": 1, "precision": "fp32", "compiled_loops": began_with}})
+    assert resumed_hardware(stored, MachineSettings(device="cpu")).compiled_loops is goes_on_with
 
 
 def test_the_same_facts_go_on_without_a_word(stored):
@@ -358,9 +371,9 @@ def test_the_same_facts_go_on_without_a_word(stored):
 
 def test_another_version_or_machine_is_said(stored):
     notes = Notes()
-    today = FACTS | {"versions": {"torch": "2.14"}, "machine": FACTS["machine"] | {"device": "cuda"}}
-    require_same_run(stored, today, notes)
-    assert notes.sentences == ["resuming will not be exact: torch, device changed since the run began"]
+    machine = FACTS["machine"] | {"device": "cuda", "compiled_loops": True}
+    require_same_run(stored, FACTS | {"versions": {"torch": "2.14"}, "machine": machine}, notes)
+    assert notes.sentences == ["resuming will not be exact: torch, device, compiled loops changed since the run began"]
 
 
 def test_another_model_is_refused(stored):

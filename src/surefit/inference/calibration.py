@@ -80,7 +80,7 @@ def prepare_int8(
     progress = progress or Progress()
     progress.begin("check int8", len(validation[checked]))
     twin = copy.deepcopy(classifier)
-    hardware = Hardware(torch.device("cpu"), "int8", torch.get_num_threads())
+    hardware = Hardware(torch.device("cpu"), "int8", torch.get_num_threads(), classifier.compiled)
     twin.prepare(hardware)
     ranges = find_ranges(twin, training)
     twin.prepare(hardware, int8=ranges)

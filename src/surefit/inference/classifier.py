@@ -81,13 +81,14 @@ class TextClassifier:
         """How predictions are computed on this machine; the tokens at once are measured on long input."""
         hardware, budget = self.hardware, self._engine.budget
         threads = f" with {hardware.threads} thread{'' if hardware.threads == 1 else 's'}"
+        loops = "compiled loops" if self._saved.classifier.compiled else "torch"
         int8 = self._saved.int8
         unsafe = hardware.precision == "int8" and int8 is not None and not int8.safe
         doubt = "; int8 was not found safe for this model" if unsafe else ""
         chosen = "measured to be fastest" if budget.measured else "the usual number"
         return (
-            f"computed in {hardware.precision} on {hardware.device}{threads if hardware.device.type == 'cpu' else ''}, "
-            f"up to {budget.tokens:,} tokens at once ({chosen}){doubt}"
+            f"computed in {hardware.precision} on {hardware.device}{threads if hardware.device.type == 'cpu' else ''} "
+            f"by {loops}, up to {budget.tokens:,} tokens at once ({chosen}){doubt}"
         )
 
     @property

@@ -38,7 +38,10 @@ class SequenceClassifier(nn.Module, ABC):
 
     Attributes:
         schema, head, config: as given.
+        compiled: whether compiled loops compute what stands between the products; `prepare` decides it.
     """
+
+    compiled = False
 
     def __init__(self, schema: LabelSchema, head: Head, config: Mapping[str, Any]) -> None:
         super().__init__()
@@ -235,13 +238,12 @@ class Classifier(SequenceClassifier):
             int8: ranges of the activations, with which predictions are made in int8.
         """
         super().prepare(hardware, int8=int8)
-        self._fast, self._varlen, self._inference = None, None, None
+        self._fast, self._varlen, self._inference, self.compiled = None, None, None, False
         if plain:
             return
         if hardware.device.type == "cpu":
-            self._fast = FastEncoder(
-                self.bert, self._shape, self.flat, "bert.", hardware.dtype, compiled=library.fits(self._shape)
-            )
+            self.compiled = hardware.compiled_loops and library.fits(self._shape)
+            self._fast = FastEncoder(self.bert, self._shape, self.flat, "bert.", hardware.dtype, compiled=self.compiled)
         elif can_attend_varlen(hardware, self._shape.head_dim):
             self._varlen = VarlenEncoder(self.bert, self._shape)
 
@@ -270,7 +272,6 @@ class Classifier(SequenceClassifier):
     def _inference_encoder(self, fast: FastEncoder) -> InferenceEncoder:
         products: list[LayerProducts]
         shape, workspace = self._shape, Workspace()
-        compiled = library.fits(shape)
         if self._int8 is not None:
             weights = layer_products(self.flat.values, self.flat, shape, "bert.")
             products = [Int8Products(layer, own, shape.hidden_act, self._int8, workspace) for layer, own in enumerate(weights)]
@@ -278,7 +279,7 @@ class Classifier(SequenceClassifier):
             products = [PackedProducts(own, shape.hidden_act, workspace) for own in fast.weights]
         else:
             products = [FloatProducts(own, shape.hidden_act, workspace) for own in fast.weights]
-        return InferenceEncoder(self.bert, shape.num_attention_heads, products, workspace, compiled=compiled)
+        return InferenceEncoder(self.bert, shape.num_attention_heads, products, workspace, compiled=self.compiled)
 
     def forward(self, batch: PackedBatch, dropout: StepDropout | None = None) -> Tensor:
         """Logits of each row, shape (rows, classes), float32."""

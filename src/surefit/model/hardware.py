@@ -14,6 +14,7 @@ from surefit.config import MachineSettings
 from surefit.errors import UsageError
 from surefit.model.int8_products import int8_is_exact, int8_speedup
 from surefit.model.int8_ranges import Int8Facts
+from surefit.model.kernels.library import library
 from surefit.model.measured import measured_speedup
 
 # oneDNN keeps the code it generates for each shape of product; packed batches have ever new shapes, so
@@ -37,11 +38,13 @@ class Hardware:
         precision: "fp32", "bf16" or, for predictions of a classifier that has ranges of its activations,
             "int8"; weights stay in fp32, the others are used inside products.
         threads: processor threads.
+        compiled_loops: whether compiled loops compute what stands between the products, where they fit the model.
     """
 
     device: torch.device
     precision: str
     threads: int
+    compiled_loops: bool = False
 
     @property
     def dtype(self) -> torch.dtype:
@@ -69,7 +72,8 @@ def choose_hardware(settings: MachineSettings, int8: Int8Facts | None = None) ->
     device = torch.device(_available_device() if settings.device == "auto" else settings.device)
     _require_device(device)
     torch.set_num_threads(settings.threads or _ALL_THREADS)  # an earlier choice in this process may have changed it
-    hardware = Hardware(device, settings.precision, torch.get_num_threads())
+    compiled_loops = device.type == "cpu" and library() is not None
+    hardware = Hardware(device, settings.precision, torch.get_num_threads(), compiled_loops)
     if hardware.precision == "auto":
         faster = bf16_speedup(device) >= _WORTH_IT
         hardware = replace(hardware, precision="bf16" if faster else "fp32")

@@ -76,4 +76,5 @@ def machine(hardware: Hardware) -> dict[str, Any]:
         "device_name": torch.cuda.get_device_name(hardware.device) if hardware.device.type == "cuda" else "",
         "threads": hardware.threads,
         "precision": hardware.precision,
+        "compiled_loops": hardware.compiled_loops,
     }

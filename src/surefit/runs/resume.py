@@ -11,6 +11,7 @@ from typing import Any
 from surefit.artifacts import RunDirectory, read_own_json
 from surefit.config import MachineSettings, Settings
 from surefit.errors import RunError
+from surefit.model.hardware import Hardware, choose_hardware
 from surefit.progress import Progress
 from surefit.runs.rows import Sources
 
@@ -36,10 +37,20 @@ def resumed_settings(run: RunDirectory, options: Mapping[str, Any]) -> Settings:
     return Settings.from_options(stored)
 
 
-def resumed_machine(run: RunDirectory, settings: MachineSettings) -> MachineSettings:
-    """The machine settings with the threads and the precision that the run chose when it began."""
+def resumed_hardware(run: RunDirectory, settings: MachineSettings) -> Hardware:
+    """What to compute on, with the threads, the precision and the loops that the run chose when it began.
+
+    Args:
+        run: the run to go on with.
+        settings: those that it was begun with.
+
+    Raises:
+        UsageError: this machine does not have the device.
+    """
     chosen = _facts(run, "machine")
-    return dataclasses.replace(settings, **{name: chosen[name] for name in ("threads", "precision") if name in chosen})
+    same = {name: chosen[name] for name in ("threads", "precision") if name in chosen}
+    hardware = choose_hardware(dataclasses.replace(settings, **same))
+    return dataclasses.replace(hardware, compiled_loops=hardware.compiled_loops and chosen.get("compiled_loops") is True)
 
 
 def resumed_model(run: RunDirectory) -> str:
@@ -83,7 +94,8 @@ def require_same_run(run: RunDirectory, facts: Mapping[str, Any], progress: Prog
         )
     changed = [key for name in ("versions", "machine") for key, value in facts[name].items() if stored[name].get(key) != value]
     if changed:
-        progress.note(f"resuming will not be exact: {', '.join(changed)} changed since the run began")
+        names = ", ".join(changed).replace("_", " ")
+        progress.note(f"resuming will not be exact: {names} changed since the run began")
 
 
 def resume_command(sources: Sources, run: RunDirectory) -> str:

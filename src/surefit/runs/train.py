@@ -23,7 +23,7 @@ from surefit.runs.finished import TrainedRun, open_run
 from surefit.runs.job import Job
 from surefit.runs.lock import RunLock
 from surefit.runs.model_card import write_model_card
-from surefit.runs.resume import require_same_run, resume_command, resumed_machine, resumed_model, resumed_settings
+from surefit.runs.resume import require_same_run, resume_command, resumed_hardware, resumed_model, resumed_settings
 from surefit.runs.rows import Sources, prepare_rows, source_name
 from surefit.runs.seen import unknown_account
 from surefit.runs.tokens import encode_rows
@@ -107,7 +107,7 @@ def _train(
     if earlier is not None and not earlier.seen.complete:
         progress.note(unknown_account(Path(model).expanduser()))
     rows = prepare_rows(sources, settings, earlier, recorder, progress)
-    hardware = choose_hardware(resumed_machine(directory, settings.machine) if going_on else settings.machine)
+    hardware = resumed_hardware(directory, settings.machine) if going_on else choose_hardware(settings.machine)
     pretrained = load_pretrained(model, rows.schema, settings.model, settings.seed)
     encoded = encode_rows(rows, pretrained, settings.training.batch_size, recorder, progress)
     job = Job(settings, rows, encoded, pretrained, hardware)

@@ -52,8 +52,6 @@ template <bool adds> INLINE void reduce(const f32v *vectors, float *into) {
     }
 }
 
-INLINE long rounded_up(long count, long step) { return (count + step - 1) / step * step; }
-
 /* rows x columns to columns x rows; both are multiples of sixteen. */
 template <int step> INLINE void exchange(f32v *lines) {
     for (int first = 0; first < 16; first += 2 * step)

@@ -2,6 +2,10 @@
 #pragma once
 #include "functions.h"
 
+/* To be raised, in `library.py` too, when a function's arguments or one of these structures change: a library that was
+ * built from other sources is then left alone. */
+constexpr int VERSION = 1;
+
 enum Form { FLOAT32 = 0, BFLOAT16 = 1, LEVELS = 2 };
 
 /* The form in which the next product reads activations; levels with the inverse of each channel's step. */

@@ -7,12 +7,12 @@ constexpr float ROUNDER = 12582912.0f; /* 1.5 * 2^23 */
 constexpr int32_t ROUNDER_BITS = 0x4b400000;
 
 /* e^x as 2^n * e^r with n an integer and |r| <= ln(2) / 2, e^r by its Taylor series to the seventh power, whose
- * error is below 1e-8. Below -87 the result is that of -87, about 1e-38. */
+ * error is below 1e-8. Below -87.7 it is zero, above 88.3 infinite; not-a-numbers stay such. */
 INLINE f32v exponential(f32v x) {
-    x = minimum(maximum(x, splat(-87.0f)), splat(88.0f));
+    x = minimum(splat(89.0f), maximum(splat(-88.0f), x));
     f32v shifted = x * splat(1.44269504088896341f) + splat(ROUNDER);
     f32v n = shifted - splat(ROUNDER);
-    i32v power = ((i32v)shifted - ROUNDER_BITS) << 23;
+    f32v power = (f32v)(((u32v)shifted - (ROUNDER_BITS - 127)) << 23);
     /* ln(2) in two parts, the first with so few bits that its product with n is exact. */
     f32v r = x - n * splat(0.693145751953125f) - n * splat(1.42860682030941723e-6f);
     f32v series = splat(1.0f / 5040);
@@ -23,7 +23,7 @@ INLINE f32v exponential(f32v x) {
     series = series * r + splat(0.5f);
     series = series * r + splat(1.0f);
     series = series * r + splat(1.0f);
-    return (f32v)((i32v)series + power);
+    return series * power;
 }
 
 /* Levels of eight bits: the nearest one, that of the range's end for values beyond it. */
@@ -73,7 +73,7 @@ struct GeluTanh {
 struct Relu {
     INLINE f32v value(f32v x, f32v *slope) {
         if (slope) *slope = x > 0 ? splat(1.0f) : splat(0.0f);
-        return maximum(x, splat(0.0f));
+        return maximum(splat(0.0f), x);
     }
 };
 

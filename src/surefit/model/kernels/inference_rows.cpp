@@ -1,5 +1,6 @@
 /* What stands between the products of a layer in inference: sums, LayerNorm and the form that products read. */
 #include "forms.h"
+#include <omp.h>
 
 static void read_row(const float *row, long hidden, const Reading *reading, void *into) {
     if (reading->form == FLOAT32) return; /* the row itself is read */
@@ -18,30 +19,33 @@ static void normalize_row(float *row, f32v sums, long hidden, const Norm *norm) 
         store(row + at, (load(row + at) - splat(mean)) * splat(scale) * load(norm->weight + at) + load(norm->bias + at));
 }
 
-constexpr long MOST_APART = 256;
 constexpr long BLOCK = 8; /* tokens that a weight is loaded for */
 
-template <long tokens> INLINE void add_apart(float *rows, long hidden, const Apart *apart) {
-    float active[tokens][MOST_APART] = {};
+/* Floats of scratch that each thread needs for channels apart. */
+extern "C" long surefit_apart_scratch(long channels) { return BLOCK * rounded_up(channels, LANES); }
+
+template <long tokens> INLINE void add_apart(float *rows, long hidden, const Apart *apart, float *active) {
+    const long stride = rounded_up(apart->channels, LANES);
+    memset(active, 0, tokens * stride * sizeof(float));
     for (long channel = 0; channel < apart->channels; channel++) {
         f32v sums[tokens] = {};
         for (long at = 0; at < hidden; at += LANES) {
             f32v weight = load(apart->widening + channel * hidden + at);
             for (long token = 0; token < tokens; token++) sums[token] += load(rows + token * hidden + at) * weight;
         }
-        for (long token = 0; token < tokens; token++) active[token][channel] = sum_of(sums[token]) + apart->bias[channel];
+        for (long token = 0; token < tokens; token++) active[token * stride + channel] = sum_of(sums[token]) + apart->bias[channel];
     }
     for (long token = 0; token < tokens; token++)
         for (long first = 0; first < apart->channels; first += LANES)
             with_activation(apart->activation, [&](auto activation) {
-                store(active[token] + first, activation.value(load(active[token] + first), nullptr));
+                store(active + token * stride + first, activation.value(load(active + token * stride + first), nullptr));
             });
     for (long at = 0; at < hidden; at += LANES) {
         f32v sums[tokens];
         for (long token = 0; token < tokens; token++) sums[token] = load(rows + token * hidden + at);
         for (long channel = 0; channel < apart->channels; channel++) {
             f32v weight = load(apart->narrowing + channel * hidden + at);
-            for (long token = 0; token < tokens; token++) sums[token] += splat(active[token][channel]) * weight;
+            for (long token = 0; token < tokens; token++) sums[token] += splat(active[token * stride + channel]) * weight;
         }
         for (long token = 0; token < tokens; token++) store(rows + token * hidden + at, sums[token]);
     }
@@ -50,8 +54,9 @@ template <long tokens> INLINE void add_apart(float *rows, long hidden, const Apa
 template <typename Projected>
 INLINE void add_and_normalize(
     const float *residual, const Projected *projected, long tokens, long hidden, const Norm *norm, float *into,
-    const Reading *reading, char *read, const Apart *apart, int threads
+    const Reading *reading, char *read, const Apart *apart, float *scratch, int threads
 ) {
+    const long own = apart ? surefit_apart_scratch(apart->channels) : 0;
     const long width = reading->form == BFLOAT16 ? 2 : 1;
 #pragma omp parallel for num_threads(threads) if (threads > 1)
     for (long first = 0; first < tokens; first += BLOCK) {
@@ -69,10 +74,11 @@ INLINE void add_and_normalize(
             read_row(row, hidden, reading, read + token * hidden * width);
         }
         if (!apart) continue;
+        float *mine = scratch + (threads > 1 ? omp_get_thread_num() : 0) * own;
         if (end - first == BLOCK)
-            add_apart<BLOCK>(into + first * hidden, hidden, apart);
+            add_apart<BLOCK>(into + first * hidden, hidden, apart, mine);
         else
-            for (long token = first; token < end; token++) add_apart<1>(into + token * hidden, hidden, apart);
+            for (long token = first; token < end; token++) add_apart<1>(into + token * hidden, hidden, apart, mine);
     }
 }
 
@@ -82,12 +88,12 @@ INLINE void add_and_normalize(
  * residual itself. What channels apart add to the layer's output is added to `into` after it has been read. */
 extern "C" void surefit_add_and_normalize(
     const float *residual, const void *projected, int projected_form, long tokens, long hidden, const Norm *norm,
-    float *into, const Reading *reading, void *read, const Apart *apart, int threads
+    float *into, const Reading *reading, void *read, const Apart *apart, float *scratch, int threads
 ) {
     if (projected_form == BFLOAT16)
-        add_and_normalize(residual, (const bf16 *)projected, tokens, hidden, norm, into, reading, (char *)read, apart, threads);
+        add_and_normalize(residual, (const bf16 *)projected, tokens, hidden, norm, into, reading, (char *)read, apart, scratch, threads);
     else
-        add_and_normalize(residual, (const float *)projected, tokens, hidden, norm, into, reading, (char *)read, apart, threads);
+        add_and_normalize(residual, (const float *)projected, tokens, hidden, norm, into, reading, (char *)read, apart, scratch, threads);
 }
 
 /* LayerNorm of the sum of a word's, a position's and a type's embedding, each found by its number. */

@@ -44,9 +44,10 @@ class CompiledSteps(InferenceSteps):
         hidden = norm.normalized_shape[0]
         into, read = self._results("output", (self._padded, hidden), reading)
         tables = (modules.word_embeddings, modules.position_embeddings, modules.token_type_embeddings)
+        types = batch.token_type_ids * (tables[2].num_embeddings > 1)  # one vector where a pair's texts are not told apart
         numbers = [
             _rows_of(table, numbers)
-            for table, numbers in zip(tables, (batch.input_ids, batch.position_ids, batch.token_type_ids), strict=True)
+            for table, numbers in zip(tables, (batch.input_ids, batch.position_ids, types), strict=True)
         ]
         call("surefit_embed")(
             *(one.ctypes.data for one in numbers),
@@ -71,11 +72,15 @@ class CompiledSteps(InferenceSteps):
         values, projected = summed
         count, hidden = values.shape
         into, read = self._results(name, (count, hidden), reading)
+        threads, scratch = team(count * hidden), None
+        if apart is not None:
+            size = call("surefit_apart_scratch")(apart.structure.channels)
+            scratch = self._workspace.take("scratch", (threads, size), torch.float32)
         call("surefit_add_and_normalize")(
             *(address(values), address(projected), 0 if projected is None else FORMS[projected.dtype]),
             *(min(count, self._tokens), hidden, byref(library.norm(norm)), address(into)),
             *(byref(_NOTHING if reading is None else reading.structure), address(read)),
-            *(None if apart is None else byref(apart.structure), team(count * hidden)),
+            *(None if apart is None else byref(apart.structure), address(scratch), threads),
         )
         return into, read
 

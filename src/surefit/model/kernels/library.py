@@ -19,9 +19,9 @@ from surefit.model.configuration import BertConfig
 from surefit.types import PackedBatch
 
 LANES = 16
-MOST_APART = 256
 
 # As in `forms.h`.
+VERSION = 1
 FORMS = {torch.float32: 0, torch.bfloat16: 1, torch.uint8: 2}
 ACTIVATION_KINDS = {"gelu": 0, "gelu_new": 1, "gelu_pytorch_tanh": 1, "relu": 2, "silu": 3, "swish": 3}
 
@@ -63,9 +63,10 @@ _ARGUMENTS: dict[str, tuple[Any, ...]] = {
         *(POINTER(Heads), POINTER(Rows), POINTER(ScoreMask), POINTER(Reading)),
         *(c_void_p, c_void_p, c_void_p, c_int),
     ),
+    "surefit_apart_scratch": (c_long,),
     "surefit_add_and_normalize": (
         *(c_void_p, c_void_p, c_int, c_long, c_long, POINTER(Norm)),
-        *(c_void_p, POINTER(Reading), c_void_p, POINTER(Apart), c_int),
+        *(c_void_p, POINTER(Reading), c_void_p, POINTER(Apart), c_void_p, c_int),
     ),
     "surefit_embed": (
         *(c_void_p, c_void_p, c_void_p, c_void_p, c_void_p, c_void_p, c_long, c_long),
@@ -103,6 +104,8 @@ def library() -> ctypes.CDLL | None:
     for path in Path(__file__).parent.glob("_avx512*.so"):
         try:
             loaded = ctypes.CDLL(str(path))
+            if loaded.surefit_loops_version() != VERSION:
+                continue
             for name, arguments in _ARGUMENTS.items():
                 function = getattr(loaded, name)
                 function.argtypes, function.restype = arguments, c_long if name.endswith(("scratch", "chunks")) else None

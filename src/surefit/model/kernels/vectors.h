@@ -18,6 +18,8 @@ struct bf16 {
     uint16_t bits;
 };
 
+INLINE long rounded_up(long count, long step) { return (count + step - 1) / step * step; }
+
 INLINE f32v splat(float value) {
     return f32v{value, value, value, value, value, value, value, value, value, value, value, value, value, value, value, value};
 }
@@ -45,10 +47,17 @@ INLINE void store(bf16 *to, f32v values) {
     memcpy(to, &halves, sizeof halves);
 }
 
+/* The second where one of them is not a number. */
 INLINE f32v minimum(f32v a, f32v b) { return a < b ? a : b; }
 INLINE f32v maximum(f32v a, f32v b) { return a > b ? a : b; }
 
-template <int... places> INLINE f32v shuffled(f32v a, f32v b) { return __builtin_shufflevector(a, b, places...); }
+template <int... places> INLINE f32v shuffled(f32v a, f32v b) {
+#ifdef __clang__
+    return __builtin_shufflevector(a, b, places...);
+#else /* GCC has that only from version 12 on. */
+    return __builtin_shuffle(a, b, i32v{places...});
+#endif
+}
 
 INLINE f32v folded_half(f32v v) { return shuffled<8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7>(v, v); }
 INLINE f32v folded_quarter(f32v v) { return shuffled<4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11>(v, v); }
