@@ -31,7 +31,7 @@ def test_json_has_figures_with_rows_of_truth(trained_run, unseen):
 def test_tables_on_standard_output(trained_run, unseen):
     outcome = run_here("evaluate", trained_run.directory, unseen, "--precision", "fp32", "--threads", "1")
     assert outcome.status == 0
-    assert outcome.err == "computed in fp32 on cpu with 1 thread, up to 8,192 tokens at once (the usual number)\n"
+    assert outcome.err == "computed in fp32 on cpu with 1 thread by torch, up to 8,192 tokens at once (the usual number)\n"
     for said in ("Evaluation on unseen.csv", "macro average", "weighted average", "rows are the truth", "on 2 rows"):
         assert said in outcome.out
 

@@ -324,7 +324,7 @@ def test_how_answers_were_computed_is_said_wherever_the_texts_come_from(run, tmp
         run_here("predict", run, *exact, stdin=b"a great film\n"),
         run_here("predict", run, "--input", tmp_path / "rows.csv", *exact),
     ]
-    said = "computed in fp32 on cpu with 1 thread, up to 8,192 tokens at once (the usual number)\n"
+    said = "computed in fp32 on cpu with 1 thread by torch, up to 8,192 tokens at once (the usual number)\n"
     assert [outcome.err for outcome in outcomes] == [said] * 3
     assert len({outcome.out for outcome in outcomes}) == 1
     assert run_here("predict", run, "a great film", *exact, "--quiet").err == ""
