@@ -172,7 +172,12 @@ def test_attention_is_the_softmax_of_the_scores(lengths: list[int], dtype: torch
     batch = ragged_batch(lengths)
     query_key_value = projections(batch, heads * width, dtype)
     found = attended(batch, query_key_value, heads)
-    torch.testing.assert_close(found.double(), plainly_attended(batch, query_key_value.double(), heads), atol=1e-5, rtol=0)
+    # Where the processor multiplies pairs of bf16, each weight is rounded by 2^-9 of itself at most; they sum up to 1.
+    rounding = (
+        2**-9 * float(query_key_value[: batch.tokens].abs().max()) if dtype == torch.bfloat16 and width % 32 == 0 else 0.0
+    )
+    exact = plainly_attended(batch, query_key_value.double(), heads)
+    torch.testing.assert_close(found.double(), exact, atol=1e-5 + rounding, rtol=0)
 
 
 def test_attention_of_long_rows():
