@@ -22,7 +22,7 @@ def main() -> None:
     except KeyboardInterrupt:
         status = 130
         with suppress(AttributeError, OSError):  # None where the shell closed it
-            sys.stderr.write("interrupted; nothing was left half written\n")
+            sys.stderr.write("interrupted; no file of SureFit's was left half written\n")
             sys.stderr.flush()
     os._exit(status)  # Python itself would wait for a thread that tokenises what nobody asks for any more
 

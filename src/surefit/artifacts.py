@@ -161,12 +161,12 @@ def atomic_directory(path: Path) -> Iterator[Path]:
         yield temporary
         for entry in (*temporary.iterdir(), temporary):
             _flush(entry)
-        if path.exists():
-            path.rename(replaced)
         try:
+            if path.exists():
+                path.rename(replaced)
             temporary.rename(path)
         except BaseException:
-            if replaced.exists():
+            if replaced.exists() and not path.exists():
                 replaced.rename(path)
             raise
         _flush(path.parent)

@@ -15,7 +15,7 @@ from surefit_command import start_program
 
 from surefit.data.passes import WINDOW_RECORDS
 
-SAID = b"interrupted; nothing was left half written\n"
+SAID = b"interrupted; no file of SureFit's was left half written\n"
 LONG_TEXT = "good and bad " * 500_000
 
 

@@ -14,10 +14,11 @@ import pytest
 from learnable_rows import LEARNING, learnable_rows, without_timings, write_table
 from surefit.artifacts import RunDirectory
 from surefit.runs.train import train
+from tiny_models import write_tiny_bert
 
 COMMAND = Path(sysconfig.get_path("scripts")) / "surefit"
 # A checkpoint every other step: a kill at random often comes in the middle of one.
-OPTIONS = LEARNING | {"epochs": 3, "batch_size": 4, "checkpoint_every": "2"}
+OPTIONS = LEARNING | {"epochs": 3, "batch_size": 4, "checkpoint_every": "2", "precision": "bf16", "max_batch_tokens": 64}
 STEPS = 3 * 40
 MOST_KILLS_OF_A_RUN = 4
 
@@ -28,9 +29,15 @@ def data(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def whole(data, tiny_bert, tmp_path_factory):
+def model(tmp_path_factory):
+    """One whose shape the compiled loops take, where they were built."""
+    return write_tiny_bert(tmp_path_factory.mktemp("model"), hidden_size=64, num_attention_heads=2)
+
+
+@pytest.fixture(scope="module")
+def whole(data, model, tmp_path_factory):
     """The run that nobody disturbs."""
-    return RunDirectory(train(data, tmp_path_factory.mktemp("whole") / "run", model=tiny_bert, **OPTIONS).directory)
+    return RunDirectory(train(data, tmp_path_factory.mktemp("whole") / "run", model=model, **OPTIONS).directory)
 
 
 def steps_of(run):
@@ -97,19 +104,19 @@ def kill_and_resume(data, run, model, seed):
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_a_killed_run_ends_like_one_that_nobody_disturbs(data, tiny_bert, whole, tmp_path, seed):
+def test_a_killed_run_ends_like_one_that_nobody_disturbs(data, model, whole, tmp_path, seed):
     run = RunDirectory(tmp_path / "run")
-    killed = kill_and_resume(data, run, tiny_bert, seed)
+    killed = kill_and_resume(data, run, model, seed)
     assert killed[0] != "finished"
     assert_same(run, whole)
 
 
 @pytest.mark.slow
-def test_fifty_killed_runs_end_like_one_that_nobody_disturbs(data, tiny_bert, whole, tmp_path):
+def test_fifty_killed_runs_end_like_one_that_nobody_disturbs(data, model, whole, tmp_path):
     killed = []
     for seed in range(100, 150):
         run = RunDirectory(tmp_path / f"run-{seed}")
-        killed += kill_and_resume(data, run, tiny_bert, seed)
+        killed += kill_and_resume(data, run, model, seed)
         assert_same(run, whole)
     assert killed.count("checkpoint") >= 10, killed
     assert killed.count("step") >= 10, killed

@@ -222,6 +222,20 @@ def test_where_all_are_damaged_training_starts_and_says_so(saved):
     assert start == "no checkpoint is whole; training starts from the beginning"
 
 
+def test_what_is_saved_after_all_were_damaged_outlasts_them(saved):
+    directory, held = saved
+    for checkpoint in directory.iterdir():
+        flip_a_byte(checkpoint / "model.safetensors")
+    (directory / "step-00000009").write_text("a file, where checkpoints are directories")
+    training = resumed(directory)
+    training.make_step()
+    training.end_epoch()
+    training.save()
+    again = resumed(directory)
+    assert (again.everything(), again.notes.sentences) == (held[0], [])
+    assert [path.name for path in directory.iterdir()] == ["step-00000001"]
+
+
 def test_a_checkpoint_of_another_model_is_refused(saved):
     directory, _ = saved
     training = Training(directory, width=5)

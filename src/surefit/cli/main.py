@@ -121,7 +121,7 @@ def _run() -> int:
             raise
         return _refuse("the memory of this machine is used up; use fewer rows, or a smaller --max-batch-tokens", 2)
     # Typer turns Ctrl-C into the status 130.
-    return _refuse("interrupted; nothing was left half written", 130) if left == 130 else 0
+    return _refuse("interrupted; no file of SureFit's was left half written", 130) if left == 130 else 0
 
 
 def _is_out_of_memory(error: MemoryError | RuntimeError) -> bool:

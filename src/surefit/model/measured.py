@@ -79,7 +79,7 @@ class Figure:
         """All that decides speeds."""
         device = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else self.device.type
         threads = f"{self.threads} thread{'' if self.threads == 1 else 's'}"
-        return f"{processor_name()} ({_digest()}), {_cores()} cores, {threads}, torch {torch.__version__}, {device}"
+        return f"{processor_name()} ({processor_kind()}), {_cores()} cores, {threads}, torch {torch.__version__}, {device}"
 
 
 def measured_speedup(
@@ -185,8 +185,8 @@ def _cores() -> int:
 
 
 @cache
-def _digest() -> str:
-    """Of the processor's kind, its instructions included, and of what limits their use."""
+def processor_kind() -> str:
+    """A short hash of the processor's kind, its instructions included, and of what limits their use."""
     kind = sorted(f"{name}={value}" for name, value in _processor_lines() if name in _KIND_OF_PROCESSOR)
     limits = [f"{name}={os.environ.get(name, '')}" for name in _LIMITS]
     return hashlib.sha256("\n".join([platform.machine(), *kind, *limits]).encode(errors="replace")).hexdigest()[:8]

@@ -13,7 +13,8 @@ import torch
 
 from surefit.artifacts import sha256_of
 from surefit.model.hardware import Hardware
-from surefit.model.measured import processor_name
+from surefit.model.kernels.library import library_sha256
+from surefit.model.measured import processor_kind, processor_name
 from surefit.model.pretrained import Pretrained
 from surefit.runs.rows import PreparedRows, Sources, source_name
 
@@ -71,10 +72,12 @@ def machine(hardware: Hardware) -> dict[str, Any]:
     return {
         "system": platform.platform(),
         "processor": processor_name(),
+        "processor_kind": processor_kind(),
         "cores": os.cpu_count(),
         "device": str(hardware.device),
         "device_name": torch.cuda.get_device_name(hardware.device) if hardware.device.type == "cuda" else "",
         "threads": hardware.threads,
         "precision": hardware.precision,
         "compiled_loops": hardware.compiled_loops,
+        "compiled_loops_sha256": library_sha256() if hardware.compiled_loops else "",
     }

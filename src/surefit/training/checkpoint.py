@@ -74,7 +74,7 @@ class Checkpoints:
         """Writes a checkpoint and removes those that are no longer needed."""
         self._directory.mkdir(parents=True, exist_ok=True)
         for unfinished in self._directory.glob("*.tmp"):
-            shutil.rmtree(unfinished)
+            _remove(unfinished)
         target = self._directory / f"step-{state.step:08d}"
         temporary, replaced = (self._directory / f"{target.name}.{secrets.token_hex(4)}.tmp" for _ in range(2))
         temporary.mkdir()
@@ -87,13 +87,21 @@ class Checkpoints:
             content |= {"sha256": _content_hash(content)}
             _write_flushed(temporary / _STATE, json.dumps(content, allow_nan=False).encode())
             _flush_directory(temporary)
-            if target.exists():  # the same step again, or one that was passed over as damaged
-                target.rename(replaced)
-            temporary.rename(target)
+            try:
+                if target.exists():  # the same step again, or one that was passed over as damaged
+                    target.rename(replaced)
+                temporary.rename(target)
+            except BaseException:
+                if replaced.exists() and not target.exists():
+                    replaced.rename(target)
+                raise
             _flush_directory(self._directory)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
             shutil.rmtree(replaced, ignore_errors=True)
+        for passed_over in self.found():
+            if passed_over.name > target.name:  # damaged, or training would have gone on from there
+                _remove(passed_over)
         self._remove_all_but(_KEPT)
         return target
 
@@ -103,7 +111,7 @@ class Checkpoints:
 
     def _remove_all_but(self, count: int) -> None:
         for old in self.found()[count:]:
-            shutil.rmtree(old)
+            _remove(old)
 
     def restore(self, model: nn.Module, optimizer: AdamW) -> TrainingState:
         """Loads the newest good checkpoint into model and optimizer; a new state where there is none.
@@ -116,7 +124,7 @@ class Checkpoints:
         for checkpoint in self.found():
             try:
                 tensors, state = _verified(checkpoint)
-            except RunError as error:
+            except (RunError, OSError) as error:
                 self._progress.note(f"passing over a damaged checkpoint: {error}")
                 continue
             try:
@@ -146,6 +154,14 @@ def _verified(checkpoint: Path) -> tuple[dict[str, dict[str, Tensor]], TrainingS
             raise RunError(f"{file} was changed after it was written")
     tensors = {name: load_file(checkpoint / name) for name in files}
     return tensors, TrainingState.from_dict(content["state"], tensors[_BEST])
+
+
+def _remove(path: Path) -> None:
+    """Removes a checkpoint, or what has the name of one."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
 
 
 def _content_hash(content: dict[str, Any]) -> str:

@@ -10,9 +10,9 @@ constexpr float NEVER = -1e30f; /* a score whose exponential is zero */
 constexpr float LOG2_E = 1.44269504088896341f;
 
 /* 2^x by the exponential's series, to the fifth power: its error is below 3e-6, a thousandth of what bfloat16 rounds.
- * Below -126 the result is that of -126, about 1e-38. */
+ * Below -126 the result is that of -126, about 1e-38; x is at most 0, or no number, and then neither is the result. */
 INLINE f32v power_of_two(f32v x) {
-    x = maximum(x, splat(-126.0f));
+    x = maximum(splat(-126.0f), x); /* not-a-numbers stay such */
     const f32v shifted = x + splat(ROUNDER), r = x - (shifted - splat(ROUNDER));
     f32v series = splat(1.3333558146428443e-3f);
     series = series * r + splat(9.618129107628477e-3f);
@@ -20,7 +20,8 @@ INLINE f32v power_of_two(f32v x) {
     series = series * r + splat(2.402265069591007e-1f);
     series = series * r + splat(6.931471805599453e-1f);
     series = series * r + splat(1.0f);
-    return (f32v)((i32v)series + (((i32v)shifted - ROUNDER_BITS) << 23));
+    const f32v result = (f32v)((i32v)series + (((i32v)shifted - ROUNDER_BITS) << 23));
+    return x == x ? result : x;
 }
 
 /* The sum, or the largest value, of each of eight vectors, in the order of the vectors. */

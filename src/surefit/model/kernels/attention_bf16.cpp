@@ -106,10 +106,10 @@ void attend_in_bf16(
         }
         reduce<false>(most, largest);
         for (long q = 0; q < QUERIES; q++) {
-            const f32v shift = splat(largest[q] * score_scale * LOG2_E);
+            const f32v highest = splat(largest[q]);
             const uint8_t *keep = mask && q < queries ? kept_of(mask, row, head, at + q) : nullptr;
             for (long j = 0; j < padded; j += LANES) {
-                f32v weight = power_of_two(load(scores + q * padded + j) * splat(score_scale * LOG2_E) - shift);
+                f32v weight = power_of_two((load(scores + q * padded + j) - highest) * splat(score_scale * LOG2_E));
                 sums[q] += weight;
                 store(weights + q * padded + j, keep ? kept(weight, keep + j) : weight);
             }

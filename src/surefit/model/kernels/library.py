@@ -6,6 +6,7 @@ What they compute, torch computes too, in more steps: where they are missing, th
 from __future__ import annotations
 
 import ctypes
+import hashlib
 from collections.abc import Callable
 from ctypes import POINTER, Structure, c_float, c_int, c_int32, c_int64, c_long, c_uint64, c_void_p
 from functools import cache
@@ -113,6 +114,14 @@ def library() -> ctypes.CDLL | None:
             continue
         return loaded
     return None
+
+
+@cache
+def library_sha256() -> str:
+    """SHA-256 of the file that was loaded: other compilers round otherwise."""
+    loaded = library()
+    assert loaded is not None
+    return hashlib.sha256(Path(loaded._name).read_bytes()).hexdigest()
 
 
 def fits(shape: BertConfig) -> bool:
