@@ -53,8 +53,9 @@ def probabilities(logits: NDArray[Any], problem_type: ProblemType, temperature: 
 
 
 def _require_finite(logits: NDArray[Any]) -> None:
-    damaged = int(np.count_nonzero(~np.isfinite(logits).all(axis=1)))
-    if damaged:
+    finite = np.isfinite(logits)
+    if not finite.all():
+        damaged = len(logits) - np.count_nonzero(finite.all(axis=1))
         raise ModelError(
             f"the model gives logits that are not finite numbers for {damaged} of {len(logits)} rows; "
             "its weights are damaged or overflow: try --precision fp32, or train it again"

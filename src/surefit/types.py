@@ -220,11 +220,12 @@ class PackedBatch:
     def from_encodings(cls, encodings: Sequence[Encoding], example_ids: Int64Array) -> PackedBatch:
         """Lays the encodings of one batch end to end; `example_ids` has shape (rows,)."""
         lengths = np.array([len(encoding) for encoding in encodings], dtype=np.int32)
-        cu_seqlens = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
+        cu_seqlens = np.zeros(len(lengths) + 1, dtype=np.int32)
+        np.cumsum(lengths, out=cu_seqlens[1:])
         starts = np.repeat(cu_seqlens[:-1], lengths)
         return cls(
-            input_ids=np.concatenate([encoding.input_ids for encoding in encodings]).astype(np.int64),
-            token_type_ids=np.concatenate([encoding.token_type_ids for encoding in encodings]).astype(np.int64),
+            input_ids=np.concatenate([encoding.input_ids for encoding in encodings], dtype=np.int64),
+            token_type_ids=np.concatenate([encoding.token_type_ids for encoding in encodings], dtype=np.int64),
             position_ids=np.arange(len(starts), dtype=np.int64) - starts,
             cu_seqlens=cu_seqlens,
             max_seqlen=int(lengths.max()),

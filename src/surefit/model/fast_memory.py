@@ -20,6 +20,7 @@ class Workspace(threading.local):
 
     def __init__(self) -> None:
         self._buffers: dict[tuple[str, torch.dtype], Tensor] = {}
+        self._taken: dict[tuple[str, torch.dtype], Tensor] = {}
         self.passes = 0
 
     def take(self, name: str, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
@@ -30,14 +31,19 @@ class Workspace(threading.local):
             shape: its shape.
             dtype: its type.
         """
+        key = (name, dtype)
+        taken = self._taken.get(key)
+        if taken is not None and taken.shape == shape:  # layer after layer asks for the same
+            return taken
         count = math.prod(shape)
-        buffer = self._buffers.get((name, dtype))
+        buffer = self._buffers.get(key)
         if buffer is None or len(buffer) < count:
             # Somewhat larger than asked for, since batches differ a little in size. Never an inference
             # tensor, which only other passes in inference mode could write to.
             with torch.inference_mode(False):
-                buffer = self._buffers[name, dtype] = torch.empty(count + count // 8, dtype=dtype)
-        return buffer[:count].view(shape)
+                buffer = self._buffers[key] = torch.empty(count + count // 8, dtype=dtype)
+        taken = self._taken[key] = buffer[:count].view(shape)
+        return taken
 
 
 class PassMemory:

@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from surefit.model.encoder import BertEncoder, Layer
 from surefit.model.fast_memory import Workspace
 from surefit.model.inference_products import LayerProducts, Reading
-from surefit.model.inference_steps import InferenceSteps, TorchSteps
+from surefit.model.inference_steps import InferenceSteps, Norm, TorchSteps
 from surefit.model.kernels.inference_steps import CompiledSteps
 from surefit.types import PackedBatch
 
@@ -45,6 +45,7 @@ class InferenceEncoder:
         self._heads = heads
         self._products = products
         self._workspace = workspace
+        self._norms = [_norms(layer) for layer in encoder.encoder.layer]
         self._steps = CompiledSteps if compiled else TorchSteps
 
     @torch.no_grad()
@@ -68,9 +69,13 @@ class InferenceEncoder:
         self, steps: InferenceSteps, number: int, context: Tensor, residual: Tensor, reading: Reading | None
     ) -> tuple[Tensor, Tensor]:
         """The layer's output, float32 and as it is read, from the context of its attention and from its input."""
-        modules, products = self._encoder.encoder.layer[number], self._products[number]
-        assert isinstance(modules, Layer)
+        products, (after_attention, after_feed_forward) = self._products[number], self._norms[number]
         summed = products.attention(context, residual)
-        norm = modules.attention.output.LayerNorm
-        middle, read = steps.normalize("middle", norm, summed, products.reading("middle"), products.apart)
-        return steps.normalize("output", modules.output.LayerNorm, products.feed_forward(read, middle), reading)
+        middle, read = steps.normalize("middle", after_attention, summed, products.reading("middle"), products.apart)
+        return steps.normalize("output", after_feed_forward, products.feed_forward(read, middle), reading)
+
+
+def _norms(layer: nn.Module) -> tuple[Norm, Norm]:
+    """Those after attention and after the feed-forward part."""
+    assert isinstance(layer, Layer)
+    return Norm(layer.attention.output.LayerNorm), Norm(layer.output.LayerNorm)

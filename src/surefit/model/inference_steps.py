@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -13,10 +15,27 @@ from surefit.model.fast_layout import FastLayout
 from surefit.model.fast_memory import Workspace
 from surefit.model.inference_attention import InferenceAttention
 from surefit.model.inference_products import Apart, Reading, Sum
+from surefit.model.kernels import library
 from surefit.text.packing import large_row_groups
 from surefit.types import PackedBatch
 
 aten = torch.ops.aten
+
+
+@dataclass(frozen=True, eq=False)
+class Norm:
+    """A LayerNorm.
+
+    Attributes:
+        module: its weights, which stay where they are.
+    """
+
+    module: nn.LayerNorm
+
+    @cached_property
+    def structure(self) -> library.Norm:
+        """The same for the compiled loops."""
+        return library.norm(self.module)
 
 
 class InferenceSteps(ABC):
@@ -53,13 +72,13 @@ class InferenceSteps(ABC):
 
     @abstractmethod
     def normalize(
-        self, name: str, norm: nn.LayerNorm, summed: Sum, reading: Reading | None, apart: Apart | None = None
+        self, name: str, norm: Norm, summed: Sum, reading: Reading | None, apart: Apart | None = None
     ) -> tuple[Tensor, Tensor]:
         """LayerNorm of a sum, of its shape: float32, and as it is read.
 
         Args:
             name: of the memory for the result, not that of the sum.
-            norm: the module.
+            norm: which one.
             summed: the sum.
             reading: of the result; None where no product reads it.
             apart: adds to the first result after it has been read.
@@ -95,7 +114,7 @@ class TorchSteps(InferenceSteps):
         type_rows = modules.token_type_embeddings.weight
         own.add_(type_rows if len(type_rows) == 1 else type_rows.index_select(0, types))
         summed[self._layout.tokens :].copy_(own[0])  # not zeros, which LayerNorm may have to divide by their spread
-        return self.normalize("output", modules.LayerNorm, Sum(summed, None), reading)
+        return self.normalize("output", Norm(modules.LayerNorm), Sum(summed, None), reading)
 
     def attend(self, query_key_value: Tensor, reading: Reading) -> Tensor:
         return reading.of(self._attention.all_tokens(query_key_value))
@@ -104,13 +123,14 @@ class TorchSteps(InferenceSteps):
         return reading.of(self._attention.first_tokens(query, key_value))
 
     def normalize(
-        self, name: str, norm: nn.LayerNorm, summed: Sum, reading: Reading | None, apart: Apart | None = None
+        self, name: str, norm: Norm, summed: Sum, reading: Reading | None, apart: Apart | None = None
     ) -> tuple[Tensor, Tensor]:
         values = summed.values if summed.projected is None else summed.values.add_(summed.projected)
         into = self._take(name, *values.shape)
         mean, scale = self._take("statistics", 2, len(values), 1)
-        shape = list(norm.normalized_shape)
-        aten.native_layer_norm.out(values, shape, norm.weight, norm.bias, norm.eps, out0=into, out1=mean, out2=scale)
+        module = norm.module
+        shape = list(module.normalized_shape)
+        aten.native_layer_norm.out(values, shape, module.weight, module.bias, module.eps, out0=into, out1=mean, out2=scale)
         read = into if reading is None else reading.of(into)
         if apart is not None:
             # Where products read the float32 values themselves, nothing is computed apart.

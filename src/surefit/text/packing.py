@@ -115,6 +115,8 @@ def length_sorted_batches(lengths: Int64Array, max_tokens: int) -> list[Int64Arr
 
     The longest come first so that a batch which does not fit in memory fails at once.
     """
+    if len(lengths) == 1:  # one text is to be answered at once
+        return [np.zeros(1, np.int64)]
     return cut_by_tokens(np.argsort(-lengths, kind="stable"), lengths, max_tokens)
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from surefit.model.encoder import BertEncoder
 from surefit.model.fast_memory import Workspace
 from surefit.model.inference_products import Apart, Reading, Sum
-from surefit.model.inference_steps import InferenceSteps
+from surefit.model.inference_steps import InferenceSteps, Norm
 from surefit.model.kernels import library
 from surefit.model.kernels.library import FORMS, Rows, address, attention_team, call, team
 from surefit.types import Int64Array, PackedBatch
@@ -67,7 +67,7 @@ class CompiledSteps(InferenceSteps):
         return self._attend(query, key, value, reading, only_first=True)
 
     def normalize(
-        self, name: str, norm: nn.LayerNorm, summed: Sum, reading: Reading | None, apart: Apart | None = None
+        self, name: str, norm: Norm, summed: Sum, reading: Reading | None, apart: Apart | None = None
     ) -> tuple[Tensor, Tensor]:
         values, projected = summed
         count, hidden = values.shape
@@ -78,7 +78,7 @@ class CompiledSteps(InferenceSteps):
             scratch = self._workspace.take("scratch", (threads, size), torch.float32)
         call("surefit_add_and_normalize")(
             *(address(values), address(projected), 0 if projected is None else FORMS[projected.dtype]),
-            *(min(count, self._tokens), hidden, byref(library.norm(norm)), address(into)),
+            *(min(count, self._tokens), hidden, byref(norm.structure), address(into)),
             *(byref(_NOTHING if reading is None else reading.structure), address(read)),
             *(None if apart is None else byref(apart.structure), address(scratch), threads),
         )
