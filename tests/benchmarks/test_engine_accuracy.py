@@ -149,3 +149,8 @@ def test_recorded_answers_are_taken_over_where_the_test_rows_are_the_same(tmp_pa
     assert same_rows["test"] == {"ids": ids, "fast": other_answers, "plain": plain}
     assert same_rows["fast"] == {"accuracy": 0.5, "macro_f1": 0.5, "taken_over": True, "machine": {"cores": 64}}
     assert other_rows["test"] == measured["test"]
+
+    append(results, measured | {"test": measured["test"] | {"plain": other_answers}})
+    main([*command, "--fast-again", "--from", str(tmp_path / "none.jsonl")])
+    fast_again = json.loads(results.read_text(encoding="utf-8").splitlines()[-1])
+    assert fast_again["test"] == {"ids": ids, "fast": fast, "plain": other_answers}
