@@ -17,6 +17,7 @@ from typing import Any
 import torch
 
 import surefit
+from surefit.model.kernels.library import library_sha256
 
 _PACKAGES = (
     "surefit",
@@ -40,7 +41,7 @@ _PEAK_SIDE = 2048
 
 
 def describe_machine() -> dict[str, Any]:
-    """Processor, memory in GiB, GPU, threads and versions, as plain values."""
+    """Processor, memory in GiB, GPU, threads, compiled loops (empty where there are none) and versions, as plain values."""
     information = _processor_information()
     flags = information.get("flags", "").split()
     return {
@@ -52,15 +53,16 @@ def describe_machine() -> dict[str, Any]:
         "memory_gib": _memory_gib(),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "python": platform.python_version(),
+        "compiled_loops_sha256": library_sha256(),
         "versions": {package: _version(package) for package in _PACKAGES},
     }
 
 
 def code_digest() -> str:
-    """Twelve hexadecimal digits that change with SureFit's source code."""
+    """Twelve hexadecimal digits that change with SureFit's source code, and with whether there are compiled loops of it."""
     root = Path(surefit.__file__).parent
-    digest = hashlib.blake2b(digest_size=6)
-    for path in sorted(root.rglob("*.py")):
+    digest = hashlib.blake2b(library_sha256().encode(), digest_size=6)
+    for path in sorted(path for path in root.rglob("*") if path.suffix in (".py", ".cpp", ".h")):
         digest.update(f"{path.relative_to(root).as_posix()}\n".encode() + path.read_bytes())
     return digest.hexdigest()
 

@@ -88,7 +88,7 @@ def measure(cell: dict[str, Any], limit: float) -> dict[str, Any]:
 
 
 def _start(comparison: Comparison, name: str, cell: dict[str, Any], rows: list[Encoding]) -> dict[str, Any]:
-    """Starts a side and, where it is compiled, has it meet the shapes of its batches; what is known of it then."""
+    """Starts a side, has the Trainer at its best choose its attention and compile; what is known of it then."""
     if name == COMPILED and (compiler := missing_compiler()):
         comparison.leave_out(name, f"needs {compiler}, which is not on this machine")
         return {}
@@ -98,8 +98,8 @@ def _start(comparison: Comparison, name: str, cell: dict[str, Any], rows: list[E
     with comparison.leaving_out(name):
         if side:
             known["precision"] = side.ask("precision")
-            if name == COMPILED:
-                known["warm_up_seconds"] = round(side.ask("warm_up", cell["steps"]), 1)
+            if name in (BEST, COMPILED):
+                known |= side.ask("warm_up", cell["steps"])
     return known
 
 
@@ -126,11 +126,18 @@ def in_words(line: dict[str, Any]) -> str:
             f"peak {line['peak_tflops']:.2f} TFLOP/s ({on_what(line)})",
             "",
             markdown(head, rows, words=2),
-            *([""] if remarks or COMPILED in sides else []),
+            *([""] if remarks or {BEST, COMPILED} & sides.keys() else []),
             *remarks,
+            *(_of_attention(SIDES[name], sides[name]) for name in (BEST, COMPILED) if name in sides),
             *([_of_compiling(sides)] if COMPILED in sides else []),
         ]
     )
+
+
+def _of_attention(name: str, side: dict[str, Any]) -> str:
+    """Which attention a trial found faster."""
+    tried = ", ".join(f"{attention} {step_ms:,.1f} ms" for attention, step_ms in side["attention_ms"].items())
+    return f"{name}: attention {side['attention']}, the faster in a trial ({tried} a step)."
 
 
 def _of_compiling(sides: dict[str, Any]) -> str:

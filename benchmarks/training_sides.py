@@ -1,8 +1,8 @@
 """The sides that train: SureFit's own loop, and the Hugging Face Trainer.
 
 The Trainer's settings: "tutorial" is fp32 with every row padded to the longest that is allowed; "best" is
-bf16, rows of similar length together, padded to the longest of the batch, fused AdamW; "compiled" is
-`torch_compile=True` besides.
+bf16, rows of similar length together, padded to the longest of the batch, fused AdamW, and torch's fused
+attention or that written out, whichever a trial finds faster; "compiled" is `torch_compile=True` besides.
 """
 
 from __future__ import annotations
@@ -35,6 +35,8 @@ RATE = 2e-5
 # Batches whose rows the Trainer sorts together where it groups rows by length.
 GROUP = 50
 _MOST_WARM_UPS = 3
+# Transformers' names for torch's fused attention, its default, and for that of single products.
+_ATTENTIONS = ("sdpa", "eager")
 
 
 class SureFitSide:
@@ -81,15 +83,36 @@ class TrainerSide:
         self._model = AutoModelForSequenceClassification.from_pretrained(_directory(model), num_labels=len(CLASSES))
         self.precision = "bf16" if best else "fp32"
 
-    def warm_up(self, steps: int) -> float:
-        """Takes turns until one of them has had nothing to compile, or so many; seconds of all."""
+    def warm_up(self, steps: int) -> dict[str, Any]:
+        """Tries the ways of attention and keeps the faster.
+
+        Args:
+            steps: of a trial's turn.
+
+        Returns:
+            "attention", the one that is kept; "attention_ms", of each the milliseconds of a step;
+            "warm_up_seconds", of all.
+        """
         start = time.perf_counter()
-        for _ in range(_MOST_WARM_UPS):
+        tried = {name: round(1000 * self._try(name, steps), 1) for name in _ATTENTIONS}
+        best = min(_ATTENTIONS, key=lambda name: tried[name])
+        self._model.set_attn_implementation(best)
+        self._compile(steps)
+        return {"attention": best, "attention_ms": tried, "warm_up_seconds": round(time.perf_counter() - start, 1)}
+
+    def _try(self, attention: str, steps: int) -> float:
+        """Median seconds of a step."""
+        self._model.set_attn_implementation(attention)
+        self._compile(steps)
+        return float(np.median(self.take_steps(steps, 0)))
+
+    def _compile(self, steps: int) -> None:
+        """Takes turns until one of them has had nothing to compile, or so many."""
+        for _ in range(_MOST_WARM_UPS if self._compiled else 0):
             before = self.graphs
             self.take_steps(steps, 0)
             if self.graphs == before:
                 break
-        return time.perf_counter() - start
 
     @property
     def graphs(self) -> int:

@@ -52,11 +52,16 @@ def test_the_compiled_trainer_is_compiled_before_it_is_timed(tiny_bert, tmp_path
     compiled = entry["sides"]["trainer best compiled"]
     assert compiled["warm_up_seconds"] > 1
     assert compiled["graphs_within_timing"] == 0
+    assert compiled["attention"] == min(compiled["attention_ms"], key=compiled["attention_ms"].get)
     assert "compiled the Trainer is" in capsys.readouterr().out
 
 
-def test_a_trainer_that_is_not_compiled_has_nothing_to_warm_up_for(tiny_bert):
+def test_the_trainer_takes_the_faster_attention(tiny_bert):
     side = TrainerSide(str(tiny_bert), rows_of(range(5, 69)), best=True, pad_to=64)
+    known = side.warm_up(2)
+    assert set(known["attention_ms"]) == {"sdpa", "eager"}
+    assert known["attention"] == min(known["attention_ms"], key=known["attention_ms"].get)
+    assert side._model.config._attn_implementation == known["attention"]
     assert side.graphs == 0
     assert len(side.take_steps(2, turn=1)) == 2
 

@@ -123,6 +123,15 @@ def test_several_threads_may_predict_with_one_model(tiny_bert, hardware):
     assert all((logits == expected[number % 4]).all() for number, logits in enumerate(found))
 
 
+def test_each_classifier_computes_with_its_own_threads(tiny_bert):
+    one, encodings = prepared(tiny_bert, FP32)
+    two, _ = prepared(tiny_bert, replace(FP32, threads=2))
+    for classifier, threads in ((one, 1), (two, 2), (one, 1)):
+        predict_logits(classifier, encodings)
+        assert torch.get_num_threads() == threads
+    torch.set_num_threads(FP32.threads)
+
+
 def computed_at_once(budget, lengths):
     return [batch.tolist() for batch in budget.batches(np.array(lengths))]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import os
 import platform
 import re
@@ -81,6 +82,14 @@ def test_loops_are_built_where_a_compiler_is_found_and_taken_where_the_processor
 def test_sources_that_are_there_are_those_that_are_built():
     assert sorted(EXTENSION["sources"]) == sorted(str(path.relative_to(ROOT)) for path in SOURCES.glob("*.cpp"))
     assert sorted(EXTENSION["depends"]) == sorted(str(path.relative_to(ROOT)) for path in SOURCES.glob("*.h"))
+
+
+def test_the_version_is_raised_with_each_change_of_the_sources():
+    """Else a library that was built before would go on computing what it did."""
+    digest = hashlib.blake2b(digest_size=8)
+    for path in sorted([*SOURCES.glob("*.cpp"), *SOURCES.glob("*.h")]):
+        digest.update(path.read_bytes())
+    assert (library.VERSION, digest.hexdigest()) == (2, "2ae683ad7c1596c9"), "raise VERSION in forms.h and library.py"
 
 
 @needs_compiled_loops

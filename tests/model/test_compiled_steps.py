@@ -20,7 +20,7 @@ from surefit.model.encoder import BertEncoder
 from surefit.model.fast_memory import Workspace
 from surefit.model.fast_products import Linear
 from surefit.model.inference_products import Apart, FloatReading, Reading, Sum
-from surefit.model.inference_steps import InferenceSteps, TorchSteps
+from surefit.model.inference_steps import InferenceSteps, Norm, TorchSteps
 from surefit.model.int8_products import LevelReading
 from surefit.model.int8_ranges import Range, widths
 from surefit.model.kernels import library
@@ -299,13 +299,13 @@ def test_sums_are_normalised(hidden: int, projected: torch.dtype | None, form: t
     )
     steps = compiled_steps(batch)
     found, read = (
-        tensor[: batch.tokens] for tensor in steps.normalize("middle", norm, Sum(values, added), reading_of(form, hidden))
+        tensor[: batch.tokens] for tensor in steps.normalize("middle", Norm(norm), Sum(values, added), reading_of(form, hidden))
     )
     exact = exact_sum(values, added, norm)[: batch.tokens]
     torch.testing.assert_close(found.double(), exact, atol=1e-5, rtol=0)
     assert_read(read, exact, form)
     expected, _ = TorchSteps(encoder_of(), 2, torch.float32, batch, Workspace()).normalize(
-        "middle", norm, Sum(values, added), None
+        "middle", Norm(norm), Sum(values, added), None
     )
     torch.testing.assert_close(found, expected[: batch.tokens], atol=1e-5, rtol=0)
 
@@ -314,7 +314,7 @@ def test_sums_are_normalised(hidden: int, projected: torch.dtype | None, form: t
 def test_sums_of_any_size_are_normalised(spread: float):
     batch, norm = ragged_batch(RAGGED), norm_of(64)
     values = drawn(batch.tokens, 64) * spread
-    found, _ = compiled_steps(batch).normalize("middle", norm, Sum(values, None), None)
+    found, _ = compiled_steps(batch).normalize("middle", Norm(norm), Sum(values, None), None)
     torch.testing.assert_close(found.double(), exact_sum(values, None, norm), atol=1e-5, rtol=0)
 
 
@@ -324,10 +324,10 @@ def test_a_token_that_is_no_number_spoils_itself_only(bits: int):
     batch, norm = ragged_batch(RAGGED), norm_of(32)
     values = drawn(batch.tokens, 32)
     steps = compiled_steps(batch)
-    before = steps.normalize("middle", norm, Sum(values, None), None)[0].clone()
+    before = steps.normalize("middle", Norm(norm), Sum(values, None), None)[0].clone()
     values.view(torch.int32)[43, 7] = bits
     assert not values[43, 7].isfinite()
-    found, read = steps.normalize("middle", norm, Sum(values, None), reading_of(torch.bfloat16, 32))
+    found, read = steps.normalize("middle", Norm(norm), Sum(values, None), reading_of(torch.bfloat16, 32))
     assert found[43].isnan().all()
     assert read[43].isnan().all()
     others = [token for token in range(batch.tokens) if token != 43]
@@ -339,7 +339,9 @@ def test_a_token_that_is_no_number_spoils_itself_only(bits: int):
 def test_channels_apart_are_added_after_reading(hidden_act: str, channels: int):
     batch, norm, hidden = ragged_batch(RAGGED), norm_of(48), 48
     apart, values = apart_of(channels, hidden, hidden_act), drawn(batch.tokens, hidden)
-    found, read = compiled_steps(batch).normalize("middle", norm, Sum(values, None), reading_of(torch.uint8, hidden), apart)
+    found, read = compiled_steps(batch).normalize(
+        "middle", Norm(norm), Sum(values, None), reading_of(torch.uint8, hidden), apart
+    )
     exact = exact_sum(values, None, norm)
     assert_read(read, exact, torch.uint8)
     active = ACTIVATIONS[hidden_act].plain(exact @ apart.widening.weight.double().t() + apart.widening.bias.double())
@@ -367,7 +369,7 @@ def test_threads_change_no_bit(count: int, form: torch.dtype, threads: Any):
         steps = CompiledSteps(encoder, 12, torch.bfloat16, batch, DirtyMemory())
         reading = reading_of(form, hidden)
         found = [*steps.embed(reading), steps.attend(query_key_value, reading)]
-        found += [*steps.normalize("middle", norm, Sum(values, None), reading, apart)]
+        found += [*steps.normalize("middle", Norm(norm), Sum(values, None), reading, apart)]
         return [tensor[: batch.tokens].clone() for tensor in found]
 
     threads(1)

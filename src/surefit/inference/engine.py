@@ -121,6 +121,7 @@ def predict_logits(
     Returns:
         logits in the order of the encodings, shape (rows, classes).
     """
+    classifier.take_threads()
     logits = np.zeros((len(encodings), len(classifier.schema)), dtype=np.float32)
     with torch.no_grad():
         for rows in (budget or BatchBudget(candidates=token_budgets(classifier.device))).batches(lengths_of(encodings)):

@@ -73,6 +73,11 @@ class SequenceClassifier(nn.Module, ABC):
         self.to(hardware.device)
         self._flat = FlatParameters(self.network, self.word_embeddings, self.flat_order)
 
+    def take_threads(self) -> None:
+        """To be called before computing: another classifier of this process may have set another number of threads."""
+        if torch.get_num_threads() != self._hardware.threads:
+            torch.set_num_threads(self._hardware.threads)
+
     @property
     def int8_activations(self) -> dict[str, int]:
         """Name -> channels of the activations whose ranges predictions in int8 need; none where it cannot make them."""
