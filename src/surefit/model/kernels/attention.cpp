@@ -61,13 +61,6 @@ INLINE void attend(
     }
 }
 
-/* In `attention_bf16.cpp`. */
-bool attends_in_bf16(const Heads &heads);
-void attend_in_bf16(
-    const Heads &heads, const Rows &rows, const ScoreMask *mask, const Reading *reading, void *into, float *statistics,
-    long row, long head, float *scratch
-);
-
 /* Floats of scratch that each thread needs. */
 extern "C" long surefit_attention_scratch(long longest, long width) {
     const long padded = rounded_up(longest, LANES);

@@ -134,3 +134,53 @@ INLINE void multiply(
 INLINE const uint8_t *kept_of(const ScoreMask *mask, long row, long head, long query) {
     return mask->keep + mask->first[row] + (head * mask->width[row] + query) * mask->width[row];
 }
+
+/* What the scores of one query contribute: its probabilities as the values were weighed with (dropped and scaled),
+ * and the gradient of its scores, both in place of scores, which are times `score_scale`, and gradient of
+ * probabilities. Unless `exact`, probabilities have the error of `power_of_two`. */
+template <bool exact>
+INLINE void to_gradients(
+    float *scores, float *gradients, long length, long padded, float score_scale, const float *statistics, const uint8_t *keep,
+    float scale
+) {
+    f32v weighted = splat(0.0f);
+    for (long at = length; at < padded; at++) scores[at] = -__builtin_inff();
+    for (long at = 0; at < padded; at += LANES) {
+        const f32v below = load(scores + at) * splat(score_scale) - splat(statistics[0]);
+        f32v probability = splat(statistics[1]) * (exact ? exponential(below) : power_of_two(below * splat(LOG2_E)));
+        if (!exact) probability = below < splat(-80.0f) ? splat(0.0f) : probability; /* numbers below normal ones are slow */
+        f32v gradient = load(gradients + at) * splat(scale), weight = probability * splat(scale);
+        if (keep) {
+            gradient = kept(gradient, keep + at);
+            weight = kept(weight, keep + at);
+        }
+        weighted += probability * gradient;
+        store(gradients + at, probability);
+        store(scores + at, gradient);
+    }
+    const f32v mean = splat(sum_of(weighted));
+    for (long at = 0; at < padded; at += LANES) {
+        f32v probability = load(gradients + at), gradient = load(scores + at), weight = probability * splat(scale);
+        store(gradients + at, probability * (gradient - mean));
+        store(scores + at, keep ? kept(weight, keep + at) : weight);
+    }
+}
+
+template <typename Value>
+INLINE void scatter(const float *from, long length, long width, float scale, Value *into, long stride) {
+    for (long token = 0; token < length; token++)
+        for (long at = 0; at < width; at += LANES)
+            store(into + token * stride + at, load(from + token * width + at) * splat(scale));
+}
+
+/* In `attention_bf16.cpp` and `attention_backward_bf16.cpp`: the same of one row's head by products of pairs. */
+bool attends_in_bf16(const Heads &heads);
+void attend_in_bf16(
+    const Heads &heads, const Rows &rows, const ScoreMask *mask, const Reading *reading, void *into, float *statistics,
+    long row, long head, float *scratch
+);
+long backward_in_bf16_scratch(long longest, long width);
+void attend_backward_in_bf16(
+    const Heads &heads, const Rows &rows, const ScoreMask *mask, const float *statistics, const bf16 *of_context,
+    const Heads &gradients, long row, long head, float *scratch
+);

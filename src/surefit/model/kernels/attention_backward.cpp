@@ -3,42 +3,10 @@
 #include "attention.h"
 #include <omp.h>
 
-/* What the scores of one query contribute: its probabilities as the values were weighed with (dropped and scaled),
- * and the gradient of its scores, both in place of scores and gradient of probabilities. */
-INLINE void to_gradients(
-    float *scores, float *gradients, long length, long padded, const float *statistics, const uint8_t *keep, float scale
-) {
-    f32v weighted = splat(0.0f);
-    for (long at = length; at < padded; at++) scores[at] = -__builtin_inff();
-    for (long at = 0; at < padded; at += LANES) {
-        f32v probability = exponential(load(scores + at) - splat(statistics[0])) * splat(statistics[1]);
-        f32v gradient = load(gradients + at) * splat(scale), weight = probability * splat(scale);
-        if (keep) {
-            gradient = kept(gradient, keep + at);
-            weight = kept(weight, keep + at);
-        }
-        weighted += probability * gradient;
-        store(gradients + at, probability);
-        store(scores + at, gradient);
-    }
-    const f32v mean = splat(sum_of(weighted));
-    for (long at = 0; at < padded; at += LANES) {
-        f32v probability = load(gradients + at), gradient = load(scores + at), weight = probability * splat(scale);
-        store(gradients + at, probability * (gradient - mean));
-        store(scores + at, keep ? kept(weight, keep + at) : weight);
-    }
-}
-
-template <typename Value>
-INLINE void scatter(const float *from, long length, long width, float scale, Value *into, long stride) {
-    for (long token = 0; token < length; token++)
-        for (long at = 0; at < width; at += LANES)
-            store(into + token * stride + at, load(from + token * width + at) * splat(scale));
-}
-
 extern "C" long surefit_attention_backward_scratch(long longest, long width) {
     const long padded = rounded_up(longest, LANES);
-    return 8 * padded * width + QUERIES * (2 * padded + width) + LANES;
+    const long exact = 8 * padded * width + QUERIES * (2 * padded + width) + LANES, rounded = backward_in_bf16_scratch(longest, width);
+    return exact > rounded ? exact : rounded;
 }
 
 template <typename Value>
@@ -69,7 +37,7 @@ INLINE void attend_backward(
         multiply<QUERIES, false>(query + at * width, width, 1, key_by_channel, padded, width, scores, padded, padded);
         multiply<QUERIES, false>(of_own + at * width, width, 1, value_by_channel, padded, width, of_scores, padded, padded);
         for (long q = 0; q < queries; q++)
-            to_gradients(scores + q * padded, of_scores + q * padded, length, padded,
+            to_gradients<true>(scores + q * padded, of_scores + q * padded, length, padded, 1.0f,
                          statistics + ((first_query + at + q) * heads.heads + head) * 2,
                          mask ? kept_of(mask, row, head, at + q) : nullptr, mask ? mask->scale : 1.0f);
         multiply<QUERIES, false>(of_scores, padded, 1, key, width, length, of_query, width, width);
@@ -93,11 +61,14 @@ extern "C" void surefit_attention_backward(
     const Heads *gradients, float *scratch, int threads
 ) {
     const long own = surefit_attention_backward_scratch(rows->longest, heads->width), pairs = rows->count * heads->heads;
+    const bool in_bf16 = attends_in_bf16(*heads);
 #pragma omp parallel for num_threads(threads) if (threads > 1) schedule(dynamic, 4)
     for (long pair = 0; pair < pairs; pair++) {
         float *mine = scratch + (threads > 1 ? omp_get_thread_num() : 0) * own;
         const long row = pair / heads->heads, head = pair % heads->heads;
-        if (heads->form == BFLOAT16)
+        if (in_bf16)
+            attend_backward_in_bf16(*heads, *rows, mask, statistics, (const bf16 *)of_context, *gradients, row, head, mine);
+        else if (heads->form == BFLOAT16)
             attend_backward<bf16>(*heads, *rows, mask, statistics, (const bf16 *)of_context, *gradients, row, head, mine);
         else
             attend_backward<float>(*heads, *rows, mask, statistics, (const float *)of_context, *gradients, row, head, mine);
