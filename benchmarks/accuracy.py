@@ -41,7 +41,7 @@ from benchmarks.cells import (
     train_surefit,
 )
 from benchmarks.corpora import SPLITS, Corpus
-from benchmarks.machine import describe_machine
+from benchmarks.machine import code_digest, describe_machine
 from benchmarks.paired import pool
 from benchmarks.trainer_peer import fine_tune_and_predict
 
@@ -93,6 +93,7 @@ def measure(cell: Cell, corpus: Corpus, measured: dict[str, Any] | None = None) 
         "classes": len(set(corpus.labels)),
         "rows": {name: len(rows) for name, rows in ours.splits.items()},
         "test": {"ids": ids, "surefit": as_digits(ours.right), "trainer": as_digits(trainer_right)},
+        "code": code_digest(),
         "machine": describe_machine(),
     }
 

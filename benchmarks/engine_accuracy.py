@@ -42,7 +42,7 @@ from benchmarks.cells import (
     train_surefit,
 )
 from benchmarks.corpora import Corpus
-from benchmarks.machine import describe_machine
+from benchmarks.machine import code_digest, describe_machine
 from benchmarks.paired import mean_over_corpora, pool
 from surefit.model.classifier import Classifier
 from surefit.model.hardware import Hardware
@@ -97,13 +97,13 @@ def measure(
     line = _measure_plain(cell, corpus) if measured is None else measured
     ids = line["test"]["ids"]
     if recorded is not None and recorded["test"]["ids"] == ids:
-        fast = recorded["surefit"] | {"taken_over": True, "machine": recorded["machine"]}
+        fast = recorded["surefit"] | {"taken_over": True, "code": recorded.get("code"), "machine": recorded["machine"]}
         right = recorded["test"]["surefit"]
     else:
         trained = train_surefit(cell, corpus)
         if trained.splits["test"] != ids:
             raise RuntimeError("the two sides were given different splits")
-        fast = trained.figures | {"taken_over": False, "machine": describe_machine()}
+        fast = trained.figures | {"taken_over": False, "code": code_digest(), "machine": describe_machine()}
         right = as_digits(trained.right)
     return line | {"fast": fast, "test": line["test"] | {"fast": right}}
 
@@ -115,7 +115,7 @@ def _measure_plain(cell: Cell, corpus: Corpus) -> dict[str, Any]:
     return {
         "schema_version": 1,
         "cell": asdict(cell),
-        "plain": plain.figures | {"machine": describe_machine()},
+        "plain": plain.figures | {"code": code_digest(), "machine": describe_machine()},
         "classes": len(set(corpus.labels)),
         "rows": {name: len(rows) for name, rows in plain.splits.items()},
         "test": {"ids": plain.splits["test"], "plain": as_digits(plain.right)},

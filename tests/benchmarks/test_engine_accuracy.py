@@ -147,7 +147,7 @@ def test_recorded_answers_are_taken_over_where_the_test_rows_are_the_same(tmp_pa
     main([*command, "--again"])
     _, same_rows, other_rows = map(json.loads, results.read_text(encoding="utf-8").splitlines())
     assert same_rows["test"] == {"ids": ids, "fast": other_answers, "plain": plain}
-    assert same_rows["fast"] == {"accuracy": 0.5, "macro_f1": 0.5, "taken_over": True, "machine": {"cores": 64}}
+    assert same_rows["fast"] == {"accuracy": 0.5, "macro_f1": 0.5, "taken_over": True, "code": None, "machine": {"cores": 64}}
     assert other_rows["test"] == measured["test"]
 
     append(results, measured | {"test": measured["test"] | {"plain": other_answers}})
