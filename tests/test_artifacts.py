@@ -17,6 +17,7 @@ from surefit.artifacts import (
     output_file,
     read_json,
     read_own_json,
+    remove,
     require_other_file,
     sha256_of,
     write_csv,
@@ -39,6 +40,24 @@ def test_a_run_knows_all_its_entries():
 def test_the_file_that_marks_a_run_is_its_last_entry():
     run = RunDirectory(Path("run"))
     assert run.entries[-1] == run.settings == Path("run/settings.json")
+
+
+def test_what_is_not_complete_yet_is_known_by_its_name(tmp_path):
+    run = RunDirectory(tmp_path)
+    with atomic_writer(run.settings):
+        assert run.unfinished() == list(tmp_path.iterdir())
+    with atomic_directory(run.model) as model:
+        assert run.unfinished() == [model]
+    assert run.unfinished() == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    [".settings.json.swp", "settings.json.0123abcd.tmp", ".notes.txt.0123abcd.tmp", ".settings.json.0123.tmp", "settings.json"],
+)
+def test_what_others_have_put_there_is_not_taken_for_unfinished(tmp_path, name):
+    (tmp_path / name).touch()
+    assert RunDirectory(tmp_path).unfinished() == []
 
 
 def test_model_directory_is_that_of_a_run_or_itself(tmp_path):
@@ -113,6 +132,19 @@ def test_a_stop_while_writing_leaves_the_old_directory_and_nothing_else(tmp_path
     with pytest.raises(KeyboardInterrupt):
         write_directory(tmp_path / "model", stop=True)
     assert (names_in(tmp_path), names_in(tmp_path / "model")) == (["model"], ["old"])
+
+
+def test_removing_follows_no_link_and_takes_whatever_is_there(tmp_path):
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept" / "file").touch()
+    (tmp_path / "directory").mkdir()
+    (tmp_path / "directory" / "file").touch()
+    (tmp_path / "link").symlink_to(tmp_path / "kept", target_is_directory=True)
+    (tmp_path / "file").touch()
+    for name in ("directory", "link", "file", "nothing"):
+        remove(tmp_path / name)
+    assert names_in(tmp_path) == ["kept"]
+    assert names_in(tmp_path / "kept") == ["file"]
 
 
 def test_json_starts_with_the_schema_version(tmp_path):

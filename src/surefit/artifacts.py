@@ -10,6 +10,7 @@ import csv
 import hashlib
 import json
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
@@ -92,6 +93,12 @@ class RunDirectory:
         preparation = (self.audit, self.rejected, self.splits, self.seen_texts)
         return (*results, self.checkpoints, self.training_log, *preparation, self.settings)
 
+    def unfinished(self) -> list[Path]:
+        """Temporary files and directories of entries, which only a process that was killed leaves behind."""
+        names = "|".join(re.escape(entry.name) for entry in self.entries)
+        temporary = re.compile(rf"\.({names})\.[0-9a-f]{{8}}\.(tmp|old)")
+        return [path for path in self.path.iterdir() if temporary.fullmatch(path.name)]
+
 
 def model_directory(path: Path) -> Path:
     """The saved model in `path`, which may be a run directory or the model directory itself."""
@@ -103,6 +110,11 @@ def run_of_model(path: Path) -> RunDirectory:
     """The run of a saved model; `path` may be the run directory or the model directory in it."""
     run = RunDirectory(path)
     return run if run.model.is_dir() else RunDirectory(path.absolute().parent)
+
+
+def _temporary(path: Path, kind: str = "tmp") -> Path:
+    """A name beside a path, such as `RunDirectory.unfinished` finds."""
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}.{kind}")
 
 
 @contextmanager
@@ -119,7 +131,7 @@ def atomic_writer(path: Path, *, binary: bool = False) -> Iterator[IO[Any]]:
     require_room(path.parent)
     made = [place for place in (path.parent, *path.parent.parents) if not place.exists()]
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    temporary = _temporary(path)
     try:
         with open(
             temporary, "wb" if binary else "w", encoding=None if binary else "utf-8", newline=None if binary else ""
@@ -155,7 +167,7 @@ def atomic_directory(path: Path) -> Iterator[Path]:
         the directory to write files into.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary, replaced = (path.with_name(f".{path.name}.{secrets.token_hex(4)}.{kind}") for kind in ("tmp", "old"))
+    temporary, replaced = _temporary(path), _temporary(path, "old")
     temporary.mkdir()
     try:
         yield temporary
@@ -182,6 +194,14 @@ def _flush(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def remove(path: Path) -> None:
+    """Removes a file, a link, or a directory with all that is in it."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def require_room(directory: Path) -> None:

@@ -57,6 +57,16 @@ def test_a_new_or_empty_directory_is_free(tmp_path, flags):
     check_run(RunDirectory(tmp_path), **flags)
 
 
+@pytest.mark.parametrize("flags", [{}, {"resume": True}, {"overwrite": True}], ids=str)
+def test_what_a_kill_left_before_the_run_was_marked_is_not_in_the_way(tmp_path, flags):
+    flags = {"resume": False, "overwrite": False} | flags
+    (tmp_path / ".settings.json.0123abcd.tmp").write_text('{"schema_v')
+    check_run(RunDirectory(tmp_path), **flags)
+    (tmp_path / "thesis.txt").write_text("years of work")
+    with pytest.raises(RunError, match="exists and is not a run of SureFit"):
+        check_run(RunDirectory(tmp_path), **flags)
+
+
 def test_a_run_that_is_there_needs_a_decision(run):
     with pytest.raises(RunError, match="exists; go on with --resume, replace it with --overwrite, or name another with --run"):
         check_run(run, resume=False, overwrite=False)
@@ -90,8 +100,10 @@ def test_a_directory_that_is_no_run_is_never_taken(tmp_path, settings, flag):
 
 
 def test_overwriting_removes_the_run_and_nothing_else(run):
+    """The settings mark it as a run until those of the new one take their place."""
+    settings = run.settings.read_bytes()
     claim_run(run, overwrite=True)
-    assert content_of(run.path) == {"notes.txt": b"mine"}
+    assert content_of(run.path) == {"notes.txt": b"mine", "settings.json": settings}
     assert not run.model.exists()
 
 

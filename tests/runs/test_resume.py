@@ -251,6 +251,20 @@ def test_a_complete_run_says_so_and_stays_as_it_is(whole, data, tiny_bert):
     assert {path: path.stat().st_mtime_ns for path in run.path.rglob("*")} == before
 
 
+def test_what_kills_left_in_a_complete_run_is_removed_and_nothing_else(whole, data, tmp_path):
+    run = copy_of(whole["fp32"], tmp_path)
+    for directory in (".model.0123abcd.tmp", ".model.89abcdef.old", "checkpoints/step-00000240.0123abcd.tmp"):
+        shutil.copytree(run.model, run.path / directory)
+    for file in (".predictions.csv.0123abcd.tmp", ".notes.txt.0123abcd.tmp"):
+        (run.path / file).touch()
+    newest = max(run.checkpoints.glob("step-*[0-9]"))
+    shutil.copytree(newest, run.checkpoints / "step-00000160")
+    train(data, run.path, resume=True)
+    (run.path / ".notes.txt.0123abcd.tmp").unlink()
+    same_result(run, whole["fp32"])
+    assert {path.name for path in run.checkpoints.iterdir()} == {"step-00000240"}
+
+
 def test_resuming_where_nothing_is_starts(data, tiny_bert, tmp_path):
     trained = train(data, tmp_path / "new", resume=True, model=tiny_bert, **OPTIONS | {"epochs": 1})
     assert trained.metrics["training"]["steps"] == STEPS_OF_EPOCH

@@ -1,7 +1,9 @@
 """Checkpoints: what is restored is what was saved, and what is damaged is passed over."""
 
+import hashlib
 import json
 import random
+from pathlib import Path
 
 import pytest
 import torch
@@ -16,6 +18,7 @@ from surefit.training.checkpoint import Checkpoints
 from surefit.training.optimizer import AdamW
 from surefit.training.state import TrainingState
 
+UNREADABLE = Path("/proc/self/mem")  # can be opened, and says "Input/output error" when its first bytes are read
 FILES = ("model.safetensors", "optimizer.safetensors", "best.safetensors", "state.json")
 
 
@@ -241,6 +244,48 @@ def test_a_checkpoint_of_another_model_is_refused(saved):
     training = Training(directory, width=5)
     with pytest.raises(RunError, match="step-00000002 is of another model"):
         training.restore()
+
+
+@pytest.mark.skipif(not UNREADABLE.exists(), reason="no file here gives a real read error")
+@pytest.mark.parametrize("file", FILES)
+def test_one_that_cannot_be_read_ends_the_resume_and_nothing_is_removed(saved, file):
+    directory, held = saved
+    whole, aside = directory / "step-00000002" / file, directory.parent / file
+    whole.rename(aside)
+    whole.symlink_to(UNREADABLE)
+    before = sorted(directory.rglob("*"))
+    with pytest.raises(RunError, match=r"step-00000002 cannot be read \(Input/output error\); .* resume again once it can"):
+        resumed(directory)
+    assert sorted(directory.rglob("*")) == before
+    aside.replace(whole)
+    assert resumed(directory).everything() == held[1]
+
+
+def test_checkpoints_that_cannot_be_listed_end_the_resume(saved):
+    directory, _ = saved
+    directory.rename(directory.parent / "aside")
+    directory.symlink_to(directory)
+    with pytest.raises(RunError, match=r"checkpoints cannot be read \(.+\); .* resume again once it can"):
+        resumed(directory)
+
+
+def test_a_whole_one_of_another_version_is_refused_and_not_taken_for_damage(saved):
+    directory, _ = saved
+    file = directory / "step-00000002" / "state.json"
+    content = json.loads(file.read_text()) | {"schema_version": 2}
+    content.pop("sha256")
+    content["sha256"] = hashlib.sha256(json.dumps(content).encode()).hexdigest()
+    file.write_text(json.dumps(content))
+    with pytest.raises(RunError, match="step-00000002 is of another version of SureFit; resume with that one"):
+        resumed(directory)
+
+
+def test_a_finished_run_keeps_the_newest_alone(saved):
+    directory, held = saved
+    (directory / "step-00000002.abcd.tmp").mkdir()
+    Training(directory).checkpoints.keep_newest()
+    assert [path.name for path in directory.iterdir()] == ["step-00000002"]
+    assert resumed(directory).everything() == held[1]
 
 
 def test_two_are_kept_and_what_a_kill_left_behind_is_removed(tmp_path):

@@ -152,5 +152,7 @@ def test_minutes_are_counted_from_the_last_checkpoint(monkeypatch):
     now = 120.0
     assert interval.is_over(1)
     interval.begin(1)
+    assert not interval.has_steps(1)
+    assert interval.has_steps(2)
     now = 239.0
     assert not interval.is_over(2)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import shutil
 import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from surefit.artifacts import RunDirectory, no_directory, output_file, read_json, require_other_file, require_room
+from surefit.artifacts import RunDirectory, no_directory, output_file, read_json, remove, require_other_file, require_room
 from surefit.errors import RunError, UsageError
 
 # What a settings.json of SureFit's always has, and those of other programs hardly.
@@ -25,6 +24,8 @@ def default_run_path(source: str) -> Path:
 def check_run(run: RunDirectory, *, resume: bool, overwrite: bool) -> None:
     """Refuses a directory that is in the way, before any work is done.
 
+    One that holds nothing but what a process left that was killed before it had marked its run is free.
+
     Raises:
         RunError: it exists and neither resume nor overwrite was asked for, or it is no run.
     """
@@ -33,7 +34,7 @@ def check_run(run: RunDirectory, *, resume: bool, overwrite: bool) -> None:
     if run.path.exists() and not run.path.is_dir():
         raise RunError(f"{run.path} is a file; name a directory with --run")
     require_room(run.path)
-    if not run.path.exists() or not any(run.path.iterdir()):
+    if not run.path.exists() or set(run.path.iterdir()) <= set(run.unfinished()):
         return
     if not _is_run(run):
         raise RunError(f"{run.path} exists and is not a run of SureFit; name another directory with --run")
@@ -132,14 +133,13 @@ def require_data_outside(run: RunDirectory, sources: Iterable[Any]) -> None:
 def claim_run(run: RunDirectory, *, overwrite: bool) -> None:
     """Creates the directory; with `overwrite`, the run that `check_run` found there is removed.
 
-    Only what belongs to a run is removed: anything else that was put beside it stays.
+    Only what belongs to a run is removed: anything else that was put beside it stays, and so do the
+    settings, which mark it as a run until those of the new one take their place.
     """
     if overwrite:
         for entry in run.entries:
-            if entry.is_dir() and not entry.is_symlink():
-                shutil.rmtree(entry)
-            else:
-                entry.unlink(missing_ok=True)
+            if entry != run.settings:
+                remove(entry)
     run.path.mkdir(parents=True, exist_ok=True)
 
 

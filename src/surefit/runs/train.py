@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from surefit.artifacts import RunDirectory, sha256_of, write_json
+from surefit.artifacts import RunDirectory, remove, sha256_of, write_json
 from surefit.config import Settings
 from surefit.data.audit import Audit, Source, TokenCounts, audit
 from surefit.errors import Interrupted, UsageError
@@ -114,28 +114,31 @@ def _train(
     facts = _facts(job, sources)
     if going_on:
         require_same_run(directory, facts, progress)
-        if directory.metrics.is_file():
-            finished = open_run(directory.path)
-            progress.note(f"the run {directory.path} is complete; there is nothing to resume")
-            return finished
     else:
         directory.path.mkdir(parents=True, exist_ok=True)
         lock.take()
         check_run(directory, resume=False, overwrite=overwrite)  # another process may have been faster
         claim_run(directory, overwrite=overwrite)
         write_json(directory.settings, facts)
-    try:
-        # Again where a run is gone on with: it may have been cut short here.
-        write_preparation(directory, rows, _audit(job, sources), None if earlier is None else earlier.seen)
-        state = fine_tune(job, directory, recorder, progress)
-        end = conclude(job, state, recorder, progress)
-        _save(directory, pretrained, end, facts)
-        write_results(directory, end.metrics, end.trace, rows, end.test)
-    except (Interrupted, KeyboardInterrupt) as stopped:
-        what = str(stopped) or "interrupted; what was done is saved"
-        raise Interrupted(f"{what}; go on with: {resume_command(sources, directory)}") from None
+    for unfinished in directory.unfinished():
+        remove(unfinished)
+    complete = directory.metrics.is_file()
+    if not complete:
+        try:
+            # Again where a run is gone on with: it may have been cut short here.
+            write_preparation(directory, rows, _audit(job, sources), None if earlier is None else earlier.seen)
+            state = fine_tune(job, directory, recorder, progress)
+            end = conclude(job, state, recorder, progress)
+            _save(directory, pretrained, end, facts)
+            write_results(directory, end.metrics, end.trace, rows, end.test)
+        except (Interrupted, KeyboardInterrupt) as stopped:
+            what = str(stopped) or "interrupted; what was done is saved"
+            raise Interrupted(f"{what}; go on with: {resume_command(sources, directory)}") from None
+    finished = open_run(directory.path)
     Checkpoints(directory.checkpoints, progress).keep_newest()  # nothing will be resumed any more
-    return open_run(directory.path)
+    if complete:
+        progress.note(f"the run {directory.path} is complete; there is nothing to resume")
+    return finished
 
 
 def _facts(job: Job, sources: Sources) -> dict[str, Any]:

@@ -12,9 +12,13 @@ import hashlib
 import json
 import math
 import os
+import re
 import secrets
 import shutil
+import stat
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +26,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from surefit.artifacts import SCHEMA_VERSION, read_own_json, sha256_of
+from surefit.artifacts import SCHEMA_VERSION, remove, sha256_of
 from surefit.errors import RunError
 from surefit.progress import Progress
 from surefit.training.optimizer import AdamW
@@ -49,6 +53,10 @@ class CheckpointInterval:
         """A checkpoint is written after this step."""
         self._step, self._time = step, time.monotonic()
 
+    def has_steps(self, step: int) -> bool:
+        """Whether steps were made since."""
+        return step > self._step
+
     def is_over(self, step: int) -> bool:
         """Whether the next one is due after this step."""
         return step - self._step >= self._steps or time.monotonic() - self._time >= self._seconds
@@ -67,14 +75,20 @@ class Checkpoints:
         self._progress = progress
 
     def found(self) -> list[Path]:
-        """Complete checkpoints, newest first."""
-        return sorted(self._directory.glob("step-" + "[0-9]" * 8), reverse=True)
+        """Complete checkpoints, newest first.
+
+        Raises:
+            RunError: the directory cannot be read.
+        """
+        names: list[str] = []
+        with _reading(self._directory), suppress(FileNotFoundError):  # `glob` would take other errors for no files
+            names = os.listdir(self._directory)
+        return [self._directory / name for name in sorted(names, reverse=True) if re.fullmatch("step-[0-9]{8}", name)]
 
     def save(self, state: TrainingState, model: nn.Module, optimizer: AdamW) -> Path:
         """Writes a checkpoint and removes those that are no longer needed."""
         self._directory.mkdir(parents=True, exist_ok=True)
-        for unfinished in self._directory.glob("*.tmp"):
-            _remove(unfinished)
+        self._remove_unfinished()
         target = self._directory / f"step-{state.step:08d}"
         temporary, replaced = (self._directory / f"{target.name}.{secrets.token_hex(4)}.tmp" for _ in range(2))
         temporary.mkdir()
@@ -101,31 +115,39 @@ class Checkpoints:
             shutil.rmtree(replaced, ignore_errors=True)
         for passed_over in self.found():
             if passed_over.name > target.name:  # damaged, or training would have gone on from there
-                _remove(passed_over)
+                remove(passed_over)
         self._remove_all_but(_KEPT)
         return target
 
     def keep_newest(self) -> None:
         """Removes all checkpoints but the newest: what a finished run needs to be compared with another."""
+        self._remove_unfinished()
         self._remove_all_but(1)
+
+    def _remove_unfinished(self) -> None:
+        for unfinished in self._directory.glob("*.tmp"):  # of a process that was killed
+            remove(unfinished)
 
     def _remove_all_but(self, count: int) -> None:
         for old in self.found()[count:]:
-            _remove(old)
+            remove(old)
 
     def restore(self, model: nn.Module, optimizer: AdamW) -> TrainingState:
         """Loads the newest good checkpoint into model and optimizer; a new state where there is none.
 
-        A damaged checkpoint is passed over and said so through `progress.note`.
+        A checkpoint that is proven to be damaged is passed over and said so through `progress.note`; the
+        next one that is saved will replace it.
 
         Raises:
-            RunError: a checkpoint is whole, but of a model of another shape.
+            RunError: a checkpoint cannot be read, so that it may be whole; or it is whole, but of a model of
+                another shape.
         """
         for checkpoint in self.found():
             try:
-                tensors, state = _verified(checkpoint)
-            except (RunError, OSError) as error:
-                self._progress.note(f"passing over a damaged checkpoint: {error}")
+                with _reading(checkpoint):
+                    tensors, state = _verified(checkpoint)
+            except _DamageError as damage:
+                self._progress.note(f"passing over a damaged checkpoint: {damage}")
                 continue
             try:
                 model.load_state_dict(tensors[_MODEL])
@@ -140,28 +162,62 @@ class Checkpoints:
         return TrainingState()
 
 
+class _DamageError(Exception):
+    """A checkpoint is proven not to be what was written."""
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Ends what reads a path where the system cannot read it, which says nothing of what stands there."""
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        reason = getattr(error, "strerror", None) or type(error).__name__
+        raise RunError(f"{path} cannot be read ({reason}); nothing was removed, so resume again once it can be read") from None
+
+
 def _verified(checkpoint: Path) -> tuple[dict[str, dict[str, Tensor]], TrainingState]:
-    content = read_own_json(checkpoint / _STATE, "nothing can be resumed from it")
-    as_written = (checkpoint / _STATE).read_bytes() == json.dumps(content).encode()  # "1E5" would read as "1e5" does
-    if not as_written or content.pop("sha256", None) != _content_hash(content):
-        raise RunError(f"{checkpoint / _STATE} was changed after it was written")
+    """What a checkpoint holds.
+
+    Raises:
+        _DamageError: a file is missing, or is not what was written.
+        OSError: a file cannot be read.
+        RunError: it is whole, but of another version.
+    """
+    content = _verified_state(checkpoint / _STATE)
+    if content["schema_version"] != SCHEMA_VERSION:
+        raise RunError(f"{checkpoint} is of another version of SureFit; resume with that one")
     files = content["files"]
     for name, expected_hash in files.items():
         file = checkpoint / name
-        if not file.is_file():
-            raise RunError(f"{file} is missing")
+        _require_file(file)
         if sha256_of(file) != expected_hash:
-            raise RunError(f"{file} was changed after it was written")
+            raise _DamageError(f"{file} was changed after it was written")
     tensors = {name: load_file(checkpoint / name) for name in files}
     return tensors, TrainingState.from_dict(content["state"], tensors[_BEST])
 
 
-def _remove(path: Path) -> None:
-    """Removes a checkpoint, or what has the name of one."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink()
+def _verified_state(file: Path) -> dict[str, Any]:
+    _require_file(file)
+    written = file.read_bytes()
+    try:
+        content = json.loads(written)
+        whole = json.dumps(content).encode() == written  # "1E5" would read as "1e5" does
+        whole = whole and content.pop("sha256") == _content_hash(content)
+    except (ValueError, RecursionError, AttributeError, TypeError, KeyError):  # no JSON, no object, or no hash in it
+        whole = False
+    if not whole:
+        raise _DamageError(f"{file} was changed after it was written")
+    return dict(content)
+
+
+def _require_file(file: Path) -> None:
+    try:
+        there = stat.S_ISREG(file.stat().st_mode)  # `is_file` would take some errors for an answer
+    except (FileNotFoundError, NotADirectoryError):
+        there = False
+    if not there:
+        raise _DamageError(f"{file} is missing")
 
 
 def _content_hash(content: dict[str, Any]) -> str:

@@ -98,7 +98,7 @@ def fit(
 
     def pause_if_asked() -> None:
         if stop.requested:
-            if state.position:  # at the start of an epoch the state is saved already, or there is none
+            if interval.has_steps(state.step):  # else it is saved already, and would only be at risk
                 save()
             raise Interrupted(f"interrupted after step {state.step} of {trainer.total_steps}; the run is saved")
 
