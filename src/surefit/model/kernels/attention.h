@@ -136,8 +136,8 @@ INLINE const uint8_t *kept_of(const ScoreMask *mask, long row, long head, long q
 }
 
 /* What the scores of one query contribute: its probabilities as the values were weighed with (dropped and scaled),
- * and the gradient of its scores, both in place of scores, which are times `score_scale`, and gradient of
- * probabilities. Unless `exact`, probabilities have the error of `power_of_two`. */
+ * and the gradient of its scores, both in place of scores, which are to be scaled as their largest is, and gradient
+ * of probabilities. Unless `exact`, probabilities have the error of `power_of_two`. */
 template <bool exact>
 INLINE void to_gradients(
     float *scores, float *gradients, long length, long padded, float score_scale, const float *statistics, const uint8_t *keep,
@@ -146,7 +146,7 @@ INLINE void to_gradients(
     f32v weighted = splat(0.0f);
     for (long at = length; at < padded; at++) scores[at] = -__builtin_inff();
     for (long at = 0; at < padded; at += LANES) {
-        const f32v below = load(scores + at) * splat(score_scale) - splat(statistics[0]);
+        const f32v below = (load(scores + at) - splat(statistics[0])) * splat(score_scale);
         f32v probability = splat(statistics[1]) * (exact ? exponential(below) : power_of_two(below * splat(LOG2_E)));
         if (!exact) probability = below < splat(-80.0f) ? splat(0.0f) : probability; /* numbers below normal ones are slow */
         f32v gradient = load(gradients + at) * splat(scale), weight = probability * splat(scale);

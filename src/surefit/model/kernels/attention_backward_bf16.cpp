@@ -26,7 +26,9 @@ INLINE void multiply_transposed(const uint32_t *left, long width, const u32v *ri
 }
 
 /* What `multiply_transposed` gave, times `scale`, to the tokens of a head. */
-INLINE void scatter_transposed(const float *from, long length, long padded, long width, float scale, float *by_token, bf16 *into, long stride) {
+INLINE void scatter_transposed(
+    const float *from, long length, long padded, long width, float scale, float *by_token, bf16 *into, long stride
+) {
     transpose(from, width, padded, by_token);
     scatter(by_token, length, width, scale, into, stride);
 }
@@ -93,6 +95,7 @@ void attend_backward_in_bf16(
     }
     multiply_transposed((const uint32_t *)own_tokens, width, weight_pairs, padded, asked / 2, sums);
     multiply_transposed((const uint32_t *)query_tokens, width, score_pairs, padded, asked / 2, other_sums);
-    scatter_transposed(sums, length, padded, width, 1.0f, by_token, (bf16 *)gradients.value + first * gradients.stride + place, gradients.stride);
-    scatter_transposed(other_sums, length, padded, width, score_scale, by_token, (bf16 *)gradients.key + first * gradients.stride + place, gradients.stride);
+    const long of_first = first * gradients.stride + place;
+    scatter_transposed(sums, length, padded, width, 1.0f, by_token, (bf16 *)gradients.value + of_first, gradients.stride);
+    scatter_transposed(other_sums, length, padded, width, score_scale, by_token, (bf16 *)gradients.key + of_first, gradients.stride);
 }

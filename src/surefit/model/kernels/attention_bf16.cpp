@@ -51,7 +51,7 @@ void attend_in_bf16(
             scales[q] = mask ? mask->scale * inverse : inverse;
             if (!statistics) continue;
             float *own = statistics + ((first_query + at + q) * heads.heads + head) * 2;
-            own[0] = largest[q] * score_scale;
+            own[0] = largest[q]; /* not scaled yet, as the scores that it is taken from once more */
             own[1] = inverse;
         }
         multiply_pairs(weight_rows, value, width, (length + 1) / 2, context);

@@ -22,7 +22,7 @@ from surefit.types import PackedBatch
 LANES = 16
 
 # As in `forms.h`; of the sources that these callers were written for.
-VERSION = 3
+VERSION = 4
 FORMS = {torch.float32: 0, torch.bfloat16: 1, torch.uint8: 2}
 ACTIVATION_KINDS = {"gelu": 0, "gelu_new": 1, "gelu_pytorch_tanh": 1, "relu": 2, "silu": 3, "swish": 3}
 
