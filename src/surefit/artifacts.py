@@ -75,6 +75,10 @@ class RunDirectory:
         return self.path / "splits.csv"
 
     @property
+    def leaks(self) -> Path:
+        return self.path / "leaks.csv"
+
+    @property
     def seen_texts(self) -> Path:
         return self.path / "seen_texts.safetensors"
 
@@ -90,7 +94,7 @@ class RunDirectory:
     def entries(self) -> tuple[Path, ...]:
         """All files and directories of a run, there or not; the settings, which mark it as a run, come last."""
         results = (self.metrics, self.model, self.model_card, self.predictions, self.trace)
-        preparation = (self.audit, self.rejected, self.splits, self.seen_texts)
+        preparation = (self.audit, self.rejected, self.splits, self.leaks, self.seen_texts)
         return (*results, self.checkpoints, self.training_log, *preparation, self.settings)
 
     def unfinished(self) -> list[Path]:

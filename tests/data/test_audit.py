@@ -6,6 +6,7 @@ from labelled_rows import labelled_rows
 
 from surefit.data.audit import Source, TokenCounts, audit, similar_class_names
 from surefit.data.duplicates import exact_groups, find_duplicates
+from surefit.data.near_duplicates import WordSets, near_groups
 from surefit.types import Rejected
 
 EMPTY = "empty text"
@@ -22,7 +23,8 @@ def audit_of(examples, rejected=(), **more):
     names = [tuple(sorted(labels)) for labels in examples.labels.to_pylist()]
     targets = np.unique(names, axis=0, return_inverse=True)[1].ravel()
     source = Source("csv", len(examples) + len(rejected), rejected, texts_changed=2)
-    return audit(examples, source, find_duplicates(groups, targets), **more)
+    near = near_groups(WordSets.of(examples))
+    return audit(examples, source, find_duplicates(groups, targets), find_duplicates(near, targets, groups), **more)
 
 
 def test_records_are_used_or_rejected_by_reason(examples):
@@ -35,7 +37,7 @@ def test_records_are_used_or_rejected_by_reason(examples):
 def test_records_that_do_not_add_up_are_refused(examples):
     duplicates = find_duplicates(np.arange(5), np.zeros(5, dtype=np.int64))
     with pytest.raises(ValueError, match="9 records, but 5 used and 3 rejected"):
-        audit(examples, Source("csv", 9, REJECTED, 0), duplicates)
+        audit(examples, Source("csv", 9, REJECTED, 0), duplicates, duplicates)
 
 
 def test_classes_come_by_falling_count_with_their_shares(examples):
@@ -83,14 +85,21 @@ def test_duplicates_and_conflicts_are_shown_by_row_id(examples):
     assert (result.conflicting_labels.rows, result.conflicting_labels.examples) == (2, (("id1", "id3"),))
 
 
+def test_near_duplicates_and_conflicts_are_shown_by_row_id():
+    texts = ["the same words again and again", "Again, and again: the same words!", "others", "others"]
+    result = audit_of(labelled_rows(texts, ["x", "y", "x", "x"]))
+    assert (result.near_duplicates.groups, result.near_duplicates.rows) == (1, 2)
+    assert (result.near_conflicting_labels.rows, result.near_conflicting_labels.examples) == (2, (("id1", "id2"),))
+
+
 def test_leaks_stand_there_only_when_they_were_counted(examples):
     assert audit_of(examples).leaks == {}
-    assert audit_of(examples, exact_leaks=0).leaks == {"exact": 0}
+    assert audit_of(examples, leaks={"exact": 0, "near": 2}).leaks == {"exact": 0, "near": 2}
 
 
 def test_dictionary_is_plain_json_without_any_text_of_a_row(examples):
     tokens = TokenCounts(np.array([3, 4, 3, 5, 30]), np.array([False, False, False, False, True]), max_length=16)
-    written = json.dumps(audit_of(examples, REJECTED, tokens=tokens, exact_leaks=1).to_dict(), allow_nan=False)
+    written = json.dumps(audit_of(examples, REJECTED, tokens=tokens, leaks={"exact": 1}).to_dict(), allow_nan=False)
     assert json.loads(written)["leaks"] == {"exact": 1}
     assert json.loads(written)["classes"][0] == {"label": "ham", "rows": 3, "share": 0.6}
     assert "one two" not in written

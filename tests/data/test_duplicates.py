@@ -2,9 +2,8 @@ import numpy as np
 import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from labelled_rows import labelled_rows
 
-from surefit.data.duplicates import exact_groups, find_duplicates, leaked_rows
+from surefit.data.duplicates import exact_groups, find_duplicates
 from surefit.types import TEXT_TYPE
 
 repeatable = settings(derandomize=True, deadline=None)
@@ -91,16 +90,9 @@ def test_examples_are_few_however_many_duplicates_there_are():
     assert len(found.examples) == 5
 
 
-def test_leaks_are_the_rows_whose_text_was_trained_on():
-    training = labelled_rows(["a", "b", "b"])
-    assert leaked_rows(labelled_rows(["b", "new", "a", "b", "new"]), training).tolist() == [True, False, True, True, False]
-
-
-def test_leaks_of_pairs_need_both_texts():
-    training = labelled_rows(["a", "b"], text_pairs=["x", "y"])
-    assert leaked_rows(labelled_rows(["a", "b"], text_pairs=["y", "y"]), training).tolist() == [False, True]
-
-
-def test_no_leaks_from_or_into_nothing():
-    assert leaked_rows(labelled_rows([]), labelled_rows(["a"])).tolist() == []
-    assert leaked_rows(labelled_rows(["a"]), labelled_rows([])).tolist() == [False]
+def test_groups_of_similar_texts_count_where_their_texts_differ():
+    groups, texts = np.array([0, 0, 1, 1, 2]), np.array([0, 0, 1, 2, 3])
+    found = find_duplicates(groups, np.array([0, 1, 0, 1, 0]), texts)
+    assert (found.groups, found.rows) == (1, 2)
+    assert (found.conflicting_groups, found.conflicting_rows) == (1, 2)
+    assert found.examples == found.conflicting_examples == ((2, 3),)

@@ -149,15 +149,60 @@ def test_given_files_are_used_as_given(given_run):
 
 def test_texts_that_given_files_share_with_the_training_rows_are_counted(given_run):
     run = RunDirectory(given_run.directory)
-    assert read_json(run.audit)["leaks"] == {"exact": 3}
+    assert read_json(run.audit)["leaks"] == {"exact": 3, "near": 0}
     (split,) = (stage for stage in given_run.trace.pipeline.stages if stage.stage == "split")
     warning = "WARNING: 3 validation or test rows repeat a text of another split: the figures are too good"
     assert warning in split.notes
-    assert given_run.metrics["leaks"] == {"exact": 3, "earlier_run": 0}
+    assert given_run.metrics["leaks"] == {"exact": 3, "near": 0, "earlier_run": 0}
     assert "that it never saw" not in run.model_card.read_text()
     assert warning in run.model_card.read_text()
     assert warning in evaluation_tables(given_run.metrics)[0].title
     assert {row["split"] for row in read_table(run.splits) if row["group"] == "0"} == {"train", "validation"}
+
+
+def test_each_row_that_leaked_is_listed_with_what_it_repeats(given_run):
+    run = RunDirectory(given_run.directory)
+    leaks = [(row["id"], row["split"], row["kind"], row["repeats_id"], row["repeats_split"]) for row in read_table(run.leaks)]
+    assert leaks == [
+        ("9", "validation", "exact", "1", "train"),
+        ("13", "test", "exact", "2", "train"),
+        ("14", "test", "exact", "3", "train"),
+    ]
+
+
+def test_figures_without_the_leaked_rows_stand_beside_the_others(given_run):
+    run = RunDirectory(given_run.directory)
+    answers = read_table(run.predictions)[:12]
+    without = given_run.metrics["test_without_leaks"]
+    assert without["n"] == 12
+    assert without["accuracy"] == pytest.approx(sum(row["label"] == row["prediction"] for row in answers) / 12)
+    said = f"on the 12 test rows that repeat nothing: accuracy {without['accuracy']:.2%}"
+    assert said in run.model_card.read_text()
+    assert said in evaluation_tables(given_run.metrics)[0].title
+
+
+def test_rows_that_nearly_repeat_a_training_text_are_leaks_too(tiny_bert, tmp_path):
+    rows = [
+        (f"{text} and that is all there is to say about it {number}", label)
+        for number, (text, label) in enumerate(learnable_rows(60))
+    ]
+    copies = [(f"{text.upper()}!", label) for text, label in rows[:3]]
+    data = write_table(tmp_path / "rows.csv", ("text", "label"), rows)
+    test = write_table(tmp_path / "test.csv", ("text", "label"), [*copies, *learnable_rows(10, seed=1)])
+    run = train(data, tmp_path / "run", test=test, model=tiny_bert, **QUICK)
+    assert run.metrics["leaks"] == {"exact": 0, "near": 3, "earlier_run": 0}
+    leaks = read_table(RunDirectory(run.directory).leaks)
+    assert [(row["id"], row["kind"], row["similarity"], row["repeats_id"]) for row in leaks] == [
+        (str(number), "near", "1.0", str(number)) for number in (1, 2, 3)
+    ]
+    (split,) = (stage for stage in run.trace.pipeline.stages if stage.stage == "split")
+    assert any("3 validation or test rows nearly repeat a text of another split" in note for note in split.notes)
+
+
+def test_rows_split_from_one_file_leak_nothing(trained_run):
+    run = RunDirectory(trained_run.directory)
+    assert read_table(run.leaks) == []
+    assert "test_without_leaks" not in trained_run.metrics
 
 
 def test_the_audit_of_the_training_file_counts_none_of_the_given_files(given_run):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,10 +73,10 @@ class ClassCount:
 
 @dataclass(frozen=True)
 class Repeats:
-    """Texts that several rows have.
+    """Texts that several rows have, or sets of similar texts.
 
     Attributes:
-        groups: how many such texts.
+        groups: how many.
         rows: rows that have one.
         examples: row ids of a few of them.
     """
@@ -104,8 +104,11 @@ class Audit:
         truncated: rows with more tokens than that, None where tokens were not counted.
         duplicates: rows with the same text.
         conflicting_labels: those of them whose labels differ.
+        near_duplicates: rows whose texts share most of their words (`surefit.data.near_duplicates`).
+        near_conflicting_labels: those of them whose labels differ.
         texts_changed: rows whose text was changed by normalisation.
-        leaks: by kind, rows kept for validation or test whose text also stands in training data.
+        leaks: by kind, "exact" and "near", rows kept for validation or test that repeat training data;
+            empty where there are no splits.
         notes: sentences on the file, mostly none.
     """
 
@@ -122,6 +125,8 @@ class Audit:
     truncated: int | None
     duplicates: Repeats
     conflicting_labels: Repeats
+    near_duplicates: Repeats
+    near_conflicting_labels: Repeats
     texts_changed: int
     leaks: dict[str, int]
     notes: tuple[str, ...]
@@ -139,8 +144,9 @@ def audit(
     examples: Examples,
     source: Source,
     duplicates: Duplicates,
+    near_duplicates: Duplicates,
     tokens: TokenCounts | None = None,
-    exact_leaks: int | None = None,
+    leaks: Mapping[str, int] | None = None,
 ) -> Audit:
     """Describes labelled rows.
 
@@ -148,8 +154,9 @@ def audit(
         examples: the rows used, cleaned; at least one.
         source: where they come from.
         duplicates: of the same rows.
+        near_duplicates: of the same rows.
         tokens: of the same rows, where a tokenizer has counted them.
-        exact_leaks: see `Audit.leaks`, where there are splits or separate files.
+        leaks: see `Audit.leaks`.
     """
     counts = examples.label_counts()
     return Audit(
@@ -164,12 +171,12 @@ def audit(
         lengths=_lengths(examples) | ({} if tokens is None else {"tokens": _summary(tokens.lengths)}),
         max_length=None if tokens is None else tokens.max_length,
         truncated=None if tokens is None else int(tokens.truncated.sum()),
-        duplicates=_repeats(duplicates.groups, duplicates.rows, duplicates.examples, examples.ids),
-        conflicting_labels=_repeats(
-            duplicates.conflicting_groups, duplicates.conflicting_rows, duplicates.conflicting_examples, examples.ids
-        ),
+        duplicates=_repeated(duplicates, examples.ids),
+        conflicting_labels=_conflicting(duplicates, examples.ids),
+        near_duplicates=_repeated(near_duplicates, examples.ids),
+        near_conflicting_labels=_conflicting(near_duplicates, examples.ids),
         texts_changed=source.texts_changed,
-        leaks={} if exact_leaks is None else {"exact": exact_leaks},
+        leaks=dict(leaks or {}),
         notes=source.notes,
     )
 
@@ -200,5 +207,13 @@ def _summary(lengths: Int64Array) -> LengthSummary:
     )
 
 
-def _repeats(groups: int, rows: int, positions: tuple[tuple[int, ...], ...], ids: pa.Array) -> Repeats:
-    return Repeats(groups, rows, tuple(tuple(ids[position].as_py() for position in group) for group in positions))
+def _repeated(found: Duplicates, ids: pa.Array) -> Repeats:
+    return Repeats(found.groups, found.rows, _ids(found.examples, ids))
+
+
+def _conflicting(found: Duplicates, ids: pa.Array) -> Repeats:
+    return Repeats(found.conflicting_groups, found.conflicting_rows, _ids(found.conflicting_examples, ids))
+
+
+def _ids(positions: tuple[tuple[int, ...], ...], ids: pa.Array) -> tuple[tuple[str, ...], ...]:
+    return tuple(tuple(ids[position].as_py() for position in group) for group in positions)

@@ -23,10 +23,10 @@ _EXAMPLE_ROWS = 5
 
 @dataclass(frozen=True)
 class Duplicates:
-    """How often texts repeat.
+    """How often texts repeat, or resemble each other.
 
     Attributes:
-        groups: texts that two or more rows have.
+        groups: texts that two or more rows have, or sets of similar texts.
         rows: rows in those groups.
         conflicting_groups: those whose rows do not all have the same labels.
         conflicting_rows: rows in the conflicting groups.
@@ -65,18 +65,21 @@ def _codes(column: pa.Array) -> Int64Array:
     return column.dictionary_encode().indices.to_numpy().astype(np.int64)  # type: ignore[no-any-return]
 
 
-def find_duplicates(groups: Int64Array, targets: Targets) -> Duplicates:
+def find_duplicates(groups: Int64Array, targets: Targets, texts: Int64Array | None = None) -> Duplicates:
     """Counts repeated texts and contradicting labels.
 
     Args:
-        groups: group of each row as `exact_groups` gives it, shape (n,).
+        groups: group of each row, as `exact_groups` or `near_groups` gives it, shape (n,).
         targets: class ids of shape (n,), or 0/1 of shape (n, classes).
+        texts: for groups of similar texts, the number of each row's text as `exact_groups` gives it:
+            groups of one text alone are not counted then, shape (n,).
     """
     sizes = np.bincount(groups)
-    repeated = sizes > 1
+    members = groups if texts is None else groups[np.unique(texts, return_index=True)[1]]
+    repeated = np.bincount(members, minlength=len(sizes)) > 1
     rows = np.flatnonzero(repeated[groups])
     distinct = np.unique(groups[rows] * (len(rows) + 1) + _label_sets(targets[rows])) // (len(rows) + 1)
-    conflicting = np.bincount(distinct, minlength=len(sizes)) > 1
+    conflicting = repeated & (np.bincount(distinct, minlength=len(sizes)) > 1)
     return Duplicates(
         groups=int(repeated.sum()),
         rows=int(sizes[repeated].sum()),
@@ -114,19 +117,3 @@ def text_hashes(examples: Examples) -> NDArray[np.uint64]:
         whole = text if pair is None else f"{text}\n{pair}"
         hashes += blake2b(whole.encode(), digest_size=8).digest()
     return np.frombuffer(bytes(hashes), dtype="<u8").astype(np.uint64)
-
-
-def leaked_rows(examples: Examples, training: Examples) -> BoolArray:
-    """Which rows of a separate file repeat a text of the training data, shape (n,).
-
-    Args:
-        examples: n cleaned rows of a validation or test file.
-        training: cleaned rows trained on, pairs of texts if and only if `examples` are.
-    """
-    texts = pa.concat_arrays([training.texts, examples.texts])
-    text_pairs = None
-    if training.text_pairs is not None and examples.text_pairs is not None:
-        text_pairs = pa.concat_arrays([training.text_pairs, examples.text_pairs])
-    groups = exact_groups(texts, text_pairs)
-    # Groups are numbered by first appearance, so the training rows have the lowest numbers.
-    return groups[len(training) :] <= groups[: len(training)].max(initial=-1)  # type: ignore[no-any-return]

@@ -10,6 +10,7 @@ from surefit.config import ReadSettings
 from surefit.data.audit import Audit, Source, audit
 from surefit.data.clean import clean
 from surefit.data.duplicates import exact_groups, find_duplicates
+from surefit.data.near_duplicates import WordSets, near_groups
 from surefit.runs.directory import require_writable
 from surefit.runs.rejected import read_and_list_rejected
 
@@ -29,9 +30,11 @@ def audit_file(data: Path, options: Mapping[str, Any], rejected: Path | None) ->
         require_writable(rejected, data)
     reading = read_and_list_rejected(data, ReadSettings(**options), {}, rejected)
     cleaned = clean(reading.examples)
-    groups = exact_groups(cleaned.examples.texts, cleaned.examples.text_pairs)
+    texts = exact_groups(cleaned.examples.texts, cleaned.examples.text_pairs)
+    groups = near_groups(WordSets.of(cleaned.examples))
     assert reading.examples.labels is not None  # rows read as labelled are
     class_numbers = reading.examples.labels.flatten().dictionary_encode().indices.to_numpy()
-    duplicates = find_duplicates(groups, class_numbers)
+    duplicates = find_duplicates(texts, class_numbers)
+    near_duplicates = find_duplicates(groups, class_numbers, texts)
     source = Source(reading.file_format, reading.records, reading.rejected, cleaned.texts_changed, reading.notes)
-    return audit(cleaned.examples, source, duplicates)
+    return audit(cleaned.examples, source, duplicates, near_duplicates)

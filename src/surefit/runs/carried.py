@@ -47,7 +47,7 @@ def carried_example(
         "read": _text_fields(raw, raw_row) | {"label": raw.labels[raw_row].as_py()[0], "line": int(raw.lines[raw_row])},
         "clean": _text_fields(test.examples, row),
         "labels": {"class id": int(test.targets[row])},
-        "duplicates": {"rows with this text": int((test.groups == test.groups[row]).sum())},
+        "duplicates": {"rows with this or a similar text": int((test.groups == test.groups[row]).sum())},
         "split": {"split": "test"},
         "tokenise": {"tokens": tokenizer.tokens(encoding.input_ids), "tokens cut off": encoding.truncated_tokens},
         "pack": {

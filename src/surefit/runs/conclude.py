@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from surefit.config import TrainingSettings
 from surefit.inference.calibration import prepare_int8
@@ -77,6 +78,7 @@ def conclude(job: Job, state: TrainingState, recorder: PipelineRecorder, progres
     metrics = {
         "leaks": rows.leaks,
         "test": judged["test"].result.to_dict(),
+        **_without_leaks(job, logits["test"], rule),
         "validation": judged["validation"].result.to_dict(),
         "baselines": baselines.to_dict(),
         "training": {
@@ -87,6 +89,17 @@ def conclude(job: Job, state: TrainingState, recorder: PipelineRecorder, progres
         },
     }
     return Conclusion(judged["test"], metrics, trace, int8)
+
+
+def _without_leaks(job: Job, logits: NDArray[np.float32], rule: DecisionRule) -> dict[str, Any]:
+    """The figures of the test rows that repeat nothing which was learned from, where others do and some are left."""
+    leaked = job.rows.leaked.get("test")
+    test = job.rows.splits["test"]
+    if leaked is None or not 0 < len(leaked) < len(test.targets):
+        return {}
+    others = np.setdiff1d(np.arange(len(test.targets)), leaked.rows)
+    result = judge(logits[others], test.targets[others], job.rows.schema, rule).result
+    return {"test_without_leaks": result.to_dict()}
 
 
 def _record_evaluation(judged: Judged, validation_rows: int, recorder: PipelineRecorder, seconds: float) -> None:

@@ -93,6 +93,7 @@ class _BaselineResult(_Result):
 @dataclass(frozen=True)
 class _Leaks:
     exact: int
+    near: int
     earlier_run: int | None
 
 

@@ -24,12 +24,15 @@ def leak_warnings(leaks: Mapping[str, int | None]) -> list[str]:
 
     Args:
         leaks: as in `metrics.json`: "exact" counts validation and test rows whose text stands in
-            another split, "earlier_run" those whose text the run that is trained on from has
-            learned from, None where that is not known.
+            another split, "near" those that share most of their words with one there, "earlier_run"
+            those whose text the run that is trained on from has learned from, None where that is
+            not known.
     """
     warnings = []
     if leaks["exact"]:
         warnings.append(f"WARNING: {leaks['exact']:,} validation or test rows repeat a text of another split")
+    if leaks["near"]:
+        warnings.append(f"WARNING: {leaks['near']:,} validation or test rows nearly repeat a text of another split")
     if leaks["earlier_run"]:
         rows = f"{leaks['earlier_run']:,} validation or test rows"
         warnings.append(f"WARNING: {rows} repeat a text that the earlier run learned from")
@@ -40,6 +43,10 @@ def unseen(metrics: Mapping[str, Any]) -> str:
     """What is known of the test rows of a run, to be read after "test rows"."""
     leaks = metrics["leaks"]
     warnings = leak_warnings(leaks)
+    if "test_without_leaks" in metrics:
+        left = metrics["test_without_leaks"]
+        scores = f"accuracy {left['accuracy']:.2%}, macro F1 {left['macro']['f1']:.4f}"
+        warnings.append(f"on the {left['n']:,} test rows that repeat nothing: {scores}; leaks.csv has the others")
     if warnings:
         return f"({'; '.join(warnings)})"
     if leaks["earlier_run"] is None:

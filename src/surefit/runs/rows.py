@@ -5,16 +5,18 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from surefit.config import Settings
 from surefit.data.clean import Targets, clean, drop_small_classes, encode_labels, label_schema, leave_out_classes
 from surefit.data.collect import NoUsableRowsError, ReadResult
-from surefit.data.duplicates import Duplicates, exact_groups, find_duplicates, leaked_rows
+from surefit.data.duplicates import Duplicates, exact_groups, find_duplicates
+from surefit.data.leaks import LEAK_KINDS, Leaks, find_leaks, joined
+from surefit.data.near_duplicates import WordSets, near_groups
 from surefit.data.split import SPLIT_NAMES, Split, SplitName, split, summarize
 from surefit.data.trained import read_as_trained
 from surefit.errors import DataError
@@ -62,7 +64,7 @@ class SplitRows:
     Attributes:
         examples: cleaned rows.
         targets: class ids, shape (n,), or 0/1 for each class, shape (n, classes).
-        groups: rows with the same text share a number, shape (n,).
+        groups: rows with the same or nearly the same text share a number, shape (n,).
     """
 
     examples: Examples
@@ -82,12 +84,14 @@ class PreparedRows:
         rejected: rows of all sources not used, with the split that their source is for and its name.
         left_out: those of the training data.
         duplicates: of the training data.
+        near_duplicates: of the training data, where texts are not the same but nearly so.
         audited: cleaned rows of the training data, all splits.
         texts_changed: rows of the training data whose text was changed by normalisation.
-        leaks: by kind, test and validation rows that the model has learned from: "exact" counts
-            test rows whose text stands in the training or validation rows, and validation rows
-            whose text stands in the training rows (none unless files were given); "earlier_run"
-            the same with the rows of the run that is trained on from, None where that is not known.
+        leaked: the test rows that repeat training or validation rows, and the validation rows that
+            repeat training rows; none unless files were given or a run is trained on from, since
+            no group of similar texts stands in two splits else.
+        leaks: how many they are by kind, "exact" and "near"; "earlier_run" counts those whose text
+            the run that is trained on from has learned from, None where that is not known.
         files: name of the file that each split's rows come from.
     """
 
@@ -98,8 +102,10 @@ class PreparedRows:
     rejected: tuple[tuple[SplitName, str, Rejected], ...]
     left_out: tuple[Rejected, ...]
     duplicates: Duplicates
+    near_duplicates: Duplicates
     audited: Examples
     texts_changed: int
+    leaked: dict[SplitName, Leaks]
     leaks: dict[str, int | None]
     files: dict[SplitName, str]
 
@@ -135,7 +141,7 @@ def prepare_rows(
     _clean(parts, settings, recorder, progress)
     schema, targets = _label(parts, None if earlier is None else earlier.schema, recorder)
     main = parts["train"]
-    groups, duplicates = _group(parts, targets, recorder)
+    groups, duplicates, near_duplicates = _group(parts, targets, recorder, progress)
     start, given = time.perf_counter(), sources.given
     dealt = split(targets["train"], groups["train"], settings.split, settings.seed, schema, given=given, where=main.name)
     dealt, kept = _keep_earlier_split(dealt, main, earlier, given)
@@ -145,7 +151,9 @@ def prepare_rows(
         rows = np.arange(len(parts[source].examples)) if name in given else dealt.rows(name)
         splits[name] = SplitRows(parts[source].examples.take(rows), targets[source][rows], groups[source][rows])
     _require_every_class(splits, schema, main.name)
-    leaks = {"exact": _count_leaks(splits) if given else 0, "earlier_run": _count_learned_before(splits, earlier)}
+    leaked = _find_leaked(splits) if given or earlier is not None else {}
+    leaks: dict[str, int | None] = {kind: sum(found.counts[kind] for found in leaked.values()) for kind in LEAK_KINDS}
+    leaks["earlier_run"] = _count_learned_before(splits, earlier)
     _record_split(splits, schema, given, kept, leaks, recorder, start)
     return PreparedRows(
         schema=schema,
@@ -155,18 +163,19 @@ def prepare_rows(
         rejected=tuple((name, part.name, rejected) for name, part in parts.items() for rejected in part.rejected),
         left_out=tuple(main.rejected),
         duplicates=duplicates,
+        near_duplicates=near_duplicates,
         audited=main.examples,
         texts_changed=main.texts_changed,
+        leaked=leaked,
         leaks=leaks,
         files={name: parts[name if name in given else "train"].name for name in SPLIT_NAMES},
     )
 
 
-def _count_leaks(splits: dict[SplitName, SplitRows]) -> int:
-    """Test rows whose text stands in training or validation rows, and validation rows in training rows."""
+def _find_leaked(splits: dict[SplitName, SplitRows]) -> dict[SplitName, Leaks]:
+    """Validation rows that repeat training rows, and test rows that repeat either."""
     train, validation, test = (splits[name].examples for name in SPLIT_NAMES)
-    in_test = leaked_rows(test, train) | leaked_rows(test, validation)
-    return int(in_test.sum() + leaked_rows(validation, train).sum())
+    return {"validation": find_leaks(validation, train), "test": find_leaks(test, joined(train, validation))}
 
 
 def _keep_earlier_split(
@@ -270,26 +279,28 @@ def _label(
 
 
 def _group(
-    parts: dict[SplitName, _Part], targets: dict[SplitName, Targets], recorder: PipelineRecorder
-) -> tuple[dict[SplitName, Int64Array], Duplicates]:
-    """Groups over all sources together, so that the same text has the same number everywhere."""
+    parts: dict[SplitName, _Part], targets: dict[SplitName, Targets], recorder: PipelineRecorder, progress: Progress
+) -> tuple[dict[SplitName, Int64Array], Duplicates, Duplicates]:
+    """Groups over all sources together, so that similar texts have the same number everywhere."""
     start = time.perf_counter()
+    progress.begin("duplicates", 0)
+    everything = reduce(joined, (part.examples for part in parts.values()))
+    texts = exact_groups(everything.texts, everything.text_pairs)
+    numbers = near_groups(WordSets.of(everything))
     main = parts["train"].examples
-    texts = pa.concat_arrays([part.examples.texts for part in parts.values()])
-    pairs = None
-    if main.text_pairs is not None:
-        pairs = pa.concat_arrays([part.examples.text_pairs for part in parts.values()])
-    numbers = exact_groups(texts, pairs)
-    ends = np.cumsum([len(part.examples) for part in parts.values()])[:-1]
-    groups = dict(zip(parts, np.split(numbers, ends), strict=True))
-    duplicates = find_duplicates(groups["train"], targets["train"])
+    own = slice(len(main))
+    duplicates = find_duplicates(texts[own], targets["train"])
+    near_duplicates = find_duplicates(numbers[own], targets["train"], texts[own])
+    progress.end()
     notes = [f"texts that stand more than once: {duplicates.groups:,} ({duplicates.rows:,} rows)"]
     if duplicates.conflicting_groups:
         notes.append(f"of them under different labels: {duplicates.conflicting_groups:,}")
+    notes.append(f"groups of texts that share most words: {near_duplicates.groups:,} ({near_duplicates.rows:,} rows)")
     columns = (*main.columns, "class id")
     rows_in = [len(part.examples) for part in parts.values()]
     _record(recorder, "duplicates", parts, rows_in, columns, notes, start, extra=("class id", "group"))
-    return groups, duplicates
+    ends = np.cumsum(rows_in)[:-1]
+    return dict(zip(parts, np.split(numbers, ends), strict=True)), duplicates, near_duplicates
 
 
 def _require_every_class(splits: dict[SplitName, SplitRows], schema: LabelSchema, where: str) -> None:

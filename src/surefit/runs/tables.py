@@ -103,6 +103,7 @@ def audit_tables(audit: Audit, rejected: Path | None) -> tuple[Table, ...]:
         rejected: where the rejected rows were written, if anywhere.
     """
     repeated, conflicting = audit.duplicates, audit.conflicting_labels
+    near, near_conflicting = audit.near_duplicates, audit.near_conflicting_labels
     account = [("records in the file", f"{audit.records:,}"), ("used", f"{audit.used:,}")]
     account += [("rejected", f"{audit.rejected:,}")]
     account += [(f"  {reason}", f"{count:,}") for reason, count in audit.rejected_by_reason.items()]
@@ -110,6 +111,8 @@ def audit_tables(audit: Audit, rejected: Path | None) -> tuple[Table, ...]:
         ("texts changed by normalisation", f"{audit.texts_changed:,}"),
         ("rows whose text stands more than once", f"{repeated.rows:,} (different texts: {repeated.groups:,})"),
         ("  of them under different labels", f"{conflicting.rows:,} (different texts: {conflicting.groups:,})"),
+        ("rows whose texts share most of their words", f"{near.rows:,} (groups: {near.groups:,})"),
+        ("  in groups of different labels", f"{near_conflicting.rows:,} (groups: {near_conflicting.groups:,})"),
     ]
     notes = list(audit.notes)
     if audit.rejected:

@@ -10,6 +10,7 @@ import numpy as np
 from surefit.artifacts import RunDirectory, remove, sha256_of, write_json
 from surefit.config import Settings
 from surefit.data.audit import Audit, Source, TokenCounts, audit
+from surefit.data.leaks import LEAK_KINDS
 from surefit.errors import Interrupted, UsageError
 from surefit.model.hardware import choose_hardware
 from surefit.model.pretrained import Pretrained, load_pretrained, save_classifier
@@ -171,8 +172,9 @@ def _audit(job: Job, sources: Sources) -> Audit:
         rows.audited,
         Source(rows.reading.file_format, rows.reading.records, rows.left_out, rows.texts_changed, rows.reading.notes),
         rows.duplicates,
+        rows.near_duplicates,
         TokenCounts(lengths, cut > 0, job.pretrained.tokenizer.max_length),
-        exact_leaks=rows.leaks["exact"],
+        {kind: rows.leaks[kind] or 0 for kind in LEAK_KINDS},
     )
 
 

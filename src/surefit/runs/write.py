@@ -11,6 +11,7 @@ import numpy as np
 
 from surefit.artifacts import RunDirectory, atomic_writer, write_csv, write_json
 from surefit.data.audit import Audit
+from surefit.data.split import SPLIT_NAMES
 from surefit.progress import Progress, StepRecord
 from surefit.runs.rejected import REJECTED_COLUMNS, rejected_cells
 from surefit.runs.results import Judged
@@ -78,7 +79,7 @@ class TrainingLog(Progress):
 
 
 def write_preparation(run: RunDirectory, rows: PreparedRows, audit: Audit, earlier: SeenTexts | None) -> None:
-    """Writes what is known of the data before training: audit, rejected rows, splits, hashes of the texts.
+    """Writes what is known of the data before training: audit, rejected rows, splits, leaks, hashes of the texts.
 
     Args:
         run: the run.
@@ -93,7 +94,25 @@ def write_preparation(run: RunDirectory, rows: PreparedRows, audit: Audit, earli
         ((file, *rejected_cells(item), "data" if split == "train" else split) for split, file, item in rows.rejected),
     )
     write_csv(run.splits, ("id", "split", "group", "file"), _split_rows(rows))
+    write_csv(run.leaks, _LEAK_COLUMNS, _leak_rows(rows))
     write_seen(run, {name: part.examples for name, part in rows.splits.items()}, earlier)
+
+
+_LEAK_COLUMNS = ("id", "split", "file", "kind", "similarity", "repeats_id", "repeats_split", "repeats_file")
+
+
+def _leak_rows(rows: PreparedRows) -> Iterator[tuple[object, ...]]:
+    """Each row that repeats one of another split, with the most similar row that was found there."""
+    for name, found in rows.leaked.items():
+        ids = rows.splits[name].examples.ids
+        learned = [
+            (row_id, split, rows.files[split])
+            for split in SPLIT_NAMES[: SPLIT_NAMES.index(name)]
+            for row_id in rows.splits[split].examples.ids.to_pylist()
+        ]
+        for row, source, similarity, exact in zip(found.rows, found.sources, found.similarities, found.exact, strict=True):
+            kind = "exact" if exact else "near"
+            yield ids[int(row)].as_py(), name, rows.files[name], kind, round(float(similarity), 4), *learned[int(source)]
 
 
 def _split_rows(rows: PreparedRows) -> Iterator[tuple[str, str, int, str]]:

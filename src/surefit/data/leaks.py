@@ -1,0 +1,79 @@
+"""Rows that judge a model and repeat what it learned from, word for word or nearly so."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from surefit.data.clean import BoolArray
+from surefit.data.duplicates import exact_groups
+from surefit.data.near_duplicates import WordSets, near_matches
+from surefit.types import Examples, FloatArray, Int64Array
+
+LEAK_KINDS = ("exact", "near")
+
+
+@dataclass(frozen=True, eq=False)
+class Leaks:
+    """The rows of some examples that repeat a row learned from.
+
+    Attributes:
+        rows: their positions, rising, shape (m,).
+        sources: position of the row that each repeats, the most similar that was found, shape (m,).
+        similarities: 1 where the texts are the same, else Jaccard's index of their words, shape (m,).
+        exact: whether the texts are the same, shape (m,).
+    """
+
+    rows: Int64Array
+    sources: Int64Array
+    similarities: FloatArray
+    exact: BoolArray
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many rows of each of `LEAK_KINDS`."""
+        exact = int(self.exact.sum())
+        return dict(zip(LEAK_KINDS, (exact, len(self) - exact), strict=True))
+
+
+def find_leaks(examined: Examples, learned: Examples) -> Leaks:
+    """Finds the rows whose text is the same as, or nearly the same as, one that was learned from.
+
+    Args:
+        examined: n cleaned rows.
+        learned: cleaned rows, pairs of texts if and only if `examined` are.
+    """
+    together = joined(learned, examined)
+    first, count = len(learned), len(together)
+    groups = exact_groups(together.texts, together.text_pairs)
+    # Groups are numbered by first appearance, so that those of learned rows have the lowest numbers.
+    exact = groups[first:] <= groups[:first].max(initial=-1)
+    source = np.full(count - first, -1, dtype=np.int64)
+    source[exact] = np.unique(groups[:first], return_index=True)[1][groups[first:][exact]]
+    similarity = exact.astype(np.float64)
+
+    words = WordSets.of(together)
+    is_learned = np.arange(count) < first
+    wanted = ~is_learned
+    wanted[first:] &= ~exact
+    near, match = near_matches(words, wanted, is_learned)
+    source[near - first] = match
+    similarity[near - first] = words.similarities(np.stack([near, match], axis=1))
+    rows = np.flatnonzero(source >= 0)
+    return Leaks(rows, source[rows], similarity[rows], exact[rows])
+
+
+def joined(first: Examples, second: Examples) -> Examples:
+    """The rows of both, one after the other, without labels; pairs of texts must be given to both or to none."""
+    texts = pa.concat_arrays([first.texts, second.texts])
+    pairs = None
+    if first.text_pairs is not None and second.text_pairs is not None:
+        pairs = pa.concat_arrays([first.text_pairs, second.text_pairs])
+    ids = pa.concat_arrays([first.ids, second.ids])
+    records, lines = (np.concatenate([getattr(part, name) for part in (first, second)]) for name in ("records", "lines"))
+    return Examples(ids, texts, pairs, None, records, lines)
