@@ -65,6 +65,12 @@ class ReadSettings:
     text_pair: str | None = _setting(None, "column with the second text, where a row is a pair of texts")
     label: str | None = _setting(None, "column with the class name (found by its name when not given)")
     id: str | None = _setting(None, "column that names each row in the outputs (the record's number when not given)")
+    group: str | None = _setting(
+        None, "column whose equal values belong together, such as the customer: no group stands in two splits"
+    )
+    time: str | None = _setting(
+        None, "column that says when a row came to be: the latest rows are tested on, those before them validated with"
+    )
     encoding: str | None = _setting(None, "encoding of a text file (UTF-8, or what its byte order mark says)")
     delimiter: str | None = _setting(None, "character between cells, or 'tab' (found from the file when not given)")
     quote: str = _setting('"', "character that encloses cells, or 'none' where quotes are plain characters")

@@ -46,6 +46,10 @@ class Rejected:
     id: str
 
 
+_OPTIONAL_COLUMNS = ("text_pairs", "labels", "groups", "times")
+_COLUMNS = ("ids", "texts", *_OPTIONAL_COLUMNS)
+
+
 @dataclass(frozen=True, eq=False)
 class Examples:
     """Rows of text as columns, all of the same length.
@@ -58,6 +62,8 @@ class Examples:
             several labels a row are allowed), or None where rows are unlabelled.
         records: number of the record in its file, from 1, shape (n,).
         lines: line of the file where the record starts, from 1, shape (n,).
+        groups: what the row belongs to (large_string, no nulls), or None where no column says so.
+        times: when the row came to be, as it is written (large_string, no nulls), or None likewise.
     """
 
     ids: pa.Array
@@ -66,11 +72,13 @@ class Examples:
     labels: pa.Array | None
     records: Int64Array
     lines: Int64Array
+    groups: pa.Array | None = None
+    times: pa.Array | None = None
 
     def __post_init__(self) -> None:
-        for name, kind in (("ids", TEXT_TYPE), ("texts", TEXT_TYPE), ("text_pairs", TEXT_TYPE), ("labels", LABELS_TYPE)):
-            column = getattr(self, name)
-            if column is None and name in ("text_pairs", "labels"):
+        for name in _COLUMNS:
+            column, kind = getattr(self, name), LABELS_TYPE if name == "labels" else TEXT_TYPE
+            if column is None and name in _OPTIONAL_COLUMNS:
                 continue
             if column.type != kind or column.null_count:
                 raise ValueError(f"Examples.{name} must be {kind} without nulls, got {column.type}")
@@ -88,21 +96,15 @@ class Examples:
         present = ["id", "text"]
         if self.text_pairs is not None:
             present.append("text_pair")
-        if self.labels is not None:
-            present.append("label")
-        return tuple(present)
+        names = (("label", self.labels), ("group", self.groups), ("time", self.times))
+        return (*present, *(name for name, column in names if column is not None))
 
     def take(self, rows: Int64Array) -> Examples:
         """The rows at the given positions, shape (m,), in that order."""
         indices = pa.array(rows)
-        return Examples(
-            ids=self.ids.take(indices),
-            texts=self.texts.take(indices),
-            text_pairs=None if self.text_pairs is None else self.text_pairs.take(indices),
-            labels=None if self.labels is None else self.labels.take(indices),
-            records=self.records[rows],
-            lines=self.lines[rows],
-        )
+        columns = {name: getattr(self, name) for name in _COLUMNS}
+        taken = {name: None if column is None else column.take(indices) for name, column in columns.items()}
+        return Examples(**taken, records=self.records[rows], lines=self.lines[rows])
 
     def label_counts(self) -> dict[str, int]:
         """How many rows carry each class name, by falling count, then by name."""

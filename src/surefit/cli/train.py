@@ -26,6 +26,8 @@ def train(
     text_pair: options.TextPair = None,
     label: options.Label = None,
     id: options.Id = None,
+    group: options.Group = None,
+    time: options.Time = None,
     min_rows_per_class: options.MinRowsPerClass = None,
     encoding: options.Encoding = None,
     delimiter: options.Delimiter = None,
@@ -54,6 +56,7 @@ def train(
     """Fine-tune a BERT on labelled texts, evaluate it and save it."""
     file = {"encoding": encoding, "delimiter": delimiter, "quote": quote, "sheet": sheet}
     read = options.read_options(text=text, text_pair=text_pair, label=label, id=id, file=file, no_header=no_header)
+    read |= options.given({"group": group, "time": time})
     split = {"min_rows_per_class": min_rows_per_class, "validation_size": validation_size, "test_size": test_size, "seed": seed}
     model_options = {"model": model, "head": head, "max_length": max_length}
     training = {

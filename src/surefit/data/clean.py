@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -65,8 +65,7 @@ def clean(examples: Examples) -> Cleaned:
     if text_pairs is not None:
         text_pairs = _normalize_column(text_pairs)
         changed = pc.or_(changed, pc.not_equal(text_pairs, examples.text_pairs))
-    cleaned = Examples(examples.ids, texts, text_pairs, examples.labels, examples.records, examples.lines)
-    return Cleaned(cleaned, int(np.count_nonzero(changed)))
+    return Cleaned(replace(examples, texts=texts, text_pairs=text_pairs), int(np.count_nonzero(changed)))
 
 
 def _normalize_column(texts: pa.Array) -> pa.Array:

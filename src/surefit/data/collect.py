@@ -58,7 +58,7 @@ class ReadResult:
         records: how many records there are, each in one of the two above; their numbers count from
             the beginning of the file.
         columns: the names of all columns, trimmed.
-        chosen: role (text, text_pair, label, id) -> name of its column, for the roles there are.
+        chosen: role (text, text_pair, label, id, group, time) -> name of its column, for the roles there are.
         file_format: csv, tsv, jsonl, parquet, excel, frame or lines.
         notes: sentences on the file that a reader should be told, none mostly; no text is quoted.
     """
@@ -109,6 +109,8 @@ class _Rows(NamedTuple):
     texts: list[str]
     text_pairs: list[str | None]
     labels: list[str]
+    groups: list[str | None]
+    times: list[str | None]
 
     def to_arrow(self) -> pa.Table:
         has_label = np.fromiter(map(bool, self.labels), dtype=bool, count=len(self.labels))
@@ -119,6 +121,8 @@ class _Rows(NamedTuple):
             "text": pa.array(self.texts, TEXT_TYPE),
             "text_pair": pa.array(self.text_pairs, TEXT_TYPE),
             "label": pa.LargeListArray.from_arrays(offsets, names, type=LABELS_TYPE),
+            "group": pa.array(self.groups, TEXT_TYPE),
+            "time": pa.array(self.times, TEXT_TYPE),
         }
         return pa.table(columns)
 
@@ -146,7 +150,7 @@ class Collector:
         self._taken = self.records
         self._rejected: list[Rejected] = []
         self._rejected_cells: list[RoleCells[str]] = []
-        self._rows = _Rows([], [], [], [])
+        self._rows = _Rows(*([] for _ in _Rows._fields))
         self._chunks: list[pa.Table] = []
         self._used_records = array("q")
         self._used_lines = array("q")
@@ -183,6 +187,8 @@ class Collector:
         rows.texts.append(cells.text)
         rows.text_pairs.append(cells.text_pair)
         rows.labels.append(label)
+        rows.groups.append(cells.group)
+        rows.times.append(cells.time)
         if len(rows.texts) == _CHUNK_ROWS:
             self._flush()
 
@@ -210,11 +216,15 @@ class Collector:
             return MISSING_LABEL
         if self._has_ids and is_empty(cells.id):
             return MISSING_ID
+        if self._source.roles.group is not None and is_empty(cells.group):
+            return MISSING_GROUP
+        if self._source.roles.time is not None and is_empty(cells.time):
+            return MISSING_TIME
         return ""
 
     def _flush(self) -> None:
         self._chunks.append(self._rows.to_arrow())
-        self._rows = _Rows([], [], [], [])
+        self._rows = _Rows(*([] for _ in _Rows._fields))
 
     def _examples(self) -> Examples:
         self._flush()
@@ -226,6 +236,8 @@ class Collector:
             texts=_column(table, "text"),
             text_pairs=_column(table, "text_pair") if self._is_pairs else None,
             labels=_column(table, "label") if self._source.roles.label is not None else None,
+            groups=_column(table, "group") if self._source.roles.group is not None else None,
+            times=_column(table, "time") if self._source.roles.time is not None else None,
             records=records,
             lines=np.array(self._used_lines, dtype=np.int64),
         )

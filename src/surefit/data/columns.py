@@ -1,4 +1,4 @@
-"""Which column holds the text, the second text, the label and the id.
+"""Which column holds the text, the second text, the label, the id, the group and the time.
 
 A flag names a column exactly (spaces around names do not count), else without regard to case where
 that leaves one. Where no flag is given, the column of the same name as in the training data comes
@@ -26,8 +26,10 @@ LABEL_NAMES = ("label", "class", "category", "target", "sentiment", "intent", "t
 # In the order in which they are looked for.
 _USUAL_NAMES: Mapping[str, Sequence[str]] = {"text_pair": ("text_pair",), "text": TEXT_NAMES, "label": LABEL_NAMES}
 
-_FLAGS = {"text": "--text", "text_pair": "--text-pair", "label": "--label", "id": "--id"}
-_WORDS = {"text": "text", "text_pair": "second text", "label": "label", "id": "id"}
+_FLAGS = {role: f"--{role.replace('_', '-')}" for role in ("text", "text_pair", "label", "id", "group", "time")}
+_WORDS = {role: role for role in _FLAGS} | {"text_pair": "second text"}
+# What only the split of the training data needs.
+_OF_SPLIT = ("group", "time")
 _SHOWN_NAMES = 20
 _SHOWN_CHARACTERS = 30
 _COMPARED_NAMES = 1000
@@ -63,6 +65,8 @@ class RoleCells(NamedTuple, Generic[Cell]):
     text_pair: Cell | None
     label: Cell | None
     id: Cell | None
+    group: Cell | None = None
+    time: Cell | None = None
 
 
 @dataclass(frozen=True)
@@ -74,22 +78,25 @@ class Roles:
         text_pair: the second text of a pair.
         label: the class name.
         id: what names the row in the outputs.
+        group: rows of the same value belong together.
+        time: when the row came to be.
     """
 
     text: int
     text_pair: int | None
     label: int | None
     id: int | None
+    group: int | None = None
+    time: int | None = None
 
     @property
     def present(self) -> dict[str, int]:
         """Role -> position, for the roles that a column plays."""
-        places = {"text": self.text, "text_pair": self.text_pair, "label": self.label, "id": self.id}
-        return {role: place for role, place in places.items() if place is not None}
+        return {role: place for role, place in asdict(self).items() if place is not None}
 
     def picker(self) -> Callable[[Sequence[Cell]], RoleCells[Cell]]:
         """A function from all cells of a record, in the order of the columns, to those that matter."""
-        text, pair, label, id_ = self.text, self.text_pair, self.label, self.id
+        text, pair, label, id_, group, time = self.text, self.text_pair, self.label, self.id, self.group, self.time
 
         def pick(cells: Sequence[Cell]) -> RoleCells[Cell]:
             return RoleCells(
@@ -97,6 +104,8 @@ class Roles:
                 None if pair is None else cells[pair],
                 None if label is None else cells[label],
                 None if id_ is None else cells[id_],
+                None if group is None else cells[group],
+                None if time is None else cells[time],
             )
 
         return pick
@@ -118,8 +127,9 @@ def choose_columns(columns: Sequence[str], settings: ReadSettings, *, labelled: 
     """
     known = settings if isinstance(settings, AsTrained) else AsTrained.of(settings, {})
     asked = {role: _matches(columns, name) for role in _FLAGS if (name := getattr(settings, role)) is not None}
-    if not labelled and asked.get("label") == []:
-        del asked["label"]
+    for role in (*(() if labelled else ("label",)), *(_OF_SPLIT if known.given_beside else ())):
+        if asked.get(role) == []:
+            del asked[role]
     found = {role: places[0] for role, places in asked.items() if len(places) == 1}
     _add_trained(columns, known, found, labelled=labelled)
     _add_usual(columns, known, found, labelled=labelled)
@@ -131,7 +141,7 @@ def choose_columns(columns: Sequence[str], settings: ReadSettings, *, labelled: 
         if needed[role] and role not in found:
             raise _uncertain(columns, role, found, known, from_first_line=from_first_line)
     _refuse_shared(columns, found)
-    return Roles(found["text"], found.get("text_pair"), found.get("label"), found.get("id"))
+    return Roles(**({"text_pair": None, "label": None, "id": None} | found))
 
 
 def usual_second_text(columns: Sequence[str]) -> str | None:

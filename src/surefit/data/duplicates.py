@@ -12,6 +12,8 @@ from itertools import repeat
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from surefit.data.clean import BoolArray, Targets
 from surefit.types import Examples, Int64Array
@@ -63,6 +65,30 @@ def exact_groups(texts: pa.Array, text_pairs: pa.Array | None = None) -> Int64Ar
 def _codes(column: pa.Array) -> Int64Array:
     """Number of each value among the distinct ones, in order of first appearance."""
     return column.dictionary_encode().indices.to_numpy().astype(np.int64)  # type: ignore[no-any-return]
+
+
+def merged_groups(first: Int64Array, second: Int64Array) -> Int64Array:
+    """Rows that share a group of either kind, or are connected by way of others, share one.
+
+    Args:
+        first, second: groups of each row from 0, shape (n,).
+
+    Returns:
+        Group of each row, from 0 in order of first appearance, shape (n,).
+    """
+    count = int(first.max(initial=-1)) + 1
+    size = count + int(second.max(initial=-1)) + 1
+    graph = coo_array((np.ones(len(first), dtype=np.int8), (first, count + second)), shape=(size, size))
+    return numbered(connected_components(graph, directed=False)[1][first].astype(np.int64))
+
+
+def numbered(groups: Int64Array) -> Int64Array:
+    """The same groups, numbered from 0 in order of first appearance, shape (n,)."""
+    _, first, numbers = np.unique(groups, return_index=True, return_inverse=True)
+    rank = np.empty(len(first), dtype=np.int64)
+    rank[np.argsort(first)] = np.arange(len(first))
+    renumbered: Int64Array = rank[numbers]
+    return renumbered
 
 
 def find_duplicates(groups: Int64Array, targets: Targets, texts: Int64Array | None = None) -> Duplicates:

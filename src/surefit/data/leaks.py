@@ -1,4 +1,4 @@
-"""Rows that judge a model and repeat what it learned from, word for word or nearly so."""
+"""Rows that judge a model and repeat what it learned from: word for word, nearly so, or of the same group."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from surefit.data.clean import BoolArray
+from surefit.data.clean import Int8Array
 from surefit.data.duplicates import exact_groups
 from surefit.data.near_duplicates import WordSets, near_matches
 from surefit.types import Examples, FloatArray, Int64Array
 
-LEAK_KINDS = ("exact", "near")
+LEAK_KINDS = ("exact", "near", "group")
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,13 +24,13 @@ class Leaks:
         rows: their positions, rising, shape (m,).
         sources: position of the row that each repeats, the most similar that was found, shape (m,).
         similarities: 1 where the texts are the same, else Jaccard's index of their words, shape (m,).
-        exact: whether the texts are the same, shape (m,).
+        kinds: positions in `LEAK_KINDS`, the first that fits, shape (m,).
     """
 
     rows: Int64Array
     sources: Int64Array
     similarities: FloatArray
-    exact: BoolArray
+    kinds: Int8Array
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -37,12 +38,14 @@ class Leaks:
     @property
     def counts(self) -> dict[str, int]:
         """How many rows of each of `LEAK_KINDS`."""
-        exact = int(self.exact.sum())
-        return dict(zip(LEAK_KINDS, (exact, len(self) - exact), strict=True))
+        return dict(zip(LEAK_KINDS, np.bincount(self.kinds, minlength=len(LEAK_KINDS)).tolist(), strict=True))
 
 
 def find_leaks(examined: Examples, learned: Examples) -> Leaks:
-    """Finds the rows whose text is the same as, or nearly the same as, one that was learned from.
+    """Finds the rows that repeat one which was learned from.
+
+    A row leaks where its text is the same ("exact"), shares most words ("near"), or where both have the same
+    value in the column of groups ("group").
 
     Args:
         examined: n cleaned rows.
@@ -55,17 +58,21 @@ def find_leaks(examined: Examples, learned: Examples) -> Leaks:
     exact = groups[first:] <= groups[:first].max(initial=-1)
     source = np.full(count - first, -1, dtype=np.int64)
     source[exact] = np.unique(groups[:first], return_index=True)[1][groups[first:][exact]]
-    similarity = exact.astype(np.float64)
+    kind = np.zeros(count - first, dtype=np.int8)
 
     words = WordSets.of(together)
     is_learned = np.arange(count) < first
     wanted = ~is_learned
     wanted[first:] &= ~exact
     near, match = near_matches(words, wanted, is_learned)
-    source[near - first] = match
-    similarity[near - first] = words.similarities(np.stack([near, match], axis=1))
+    source[near - first], kind[near - first] = match, LEAK_KINDS.index("near")
+    if examined.groups is not None and learned.groups is not None:
+        same = pc.index_in(examined.groups, learned.groups).fill_null(-1).to_numpy()
+        others = (source < 0) & (same >= 0)
+        source[others], kind[others] = same[others], LEAK_KINDS.index("group")
     rows = np.flatnonzero(source >= 0)
-    return Leaks(rows, source[rows], similarity[rows], exact[rows])
+    similarities = np.where(exact[rows], 1.0, words.similarities(np.stack([first + rows, source[rows]], axis=1)))
+    return Leaks(rows, source[rows], similarities, kind[rows])
 
 
 def joined(first: Examples, second: Examples) -> Examples:
@@ -75,5 +82,8 @@ def joined(first: Examples, second: Examples) -> Examples:
     if first.text_pairs is not None and second.text_pairs is not None:
         pairs = pa.concat_arrays([first.text_pairs, second.text_pairs])
     ids = pa.concat_arrays([first.ids, second.ids])
+    groups = None
+    if first.groups is not None and second.groups is not None:
+        groups = pa.concat_arrays([first.groups, second.groups])
     records, lines = (np.concatenate([getattr(part, name) for part in (first, second)]) for name in ("records", "lines"))
-    return Examples(ids, texts, pairs, None, records, lines)
+    return Examples(ids, texts, pairs, None, records, lines, groups)

@@ -25,6 +25,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from surefit.data.clean import BoolArray
+from surefit.data.duplicates import numbered
 from surefit.types import Examples, FloatArray, Int64Array
 
 SIMILARITY = 0.75
@@ -131,7 +132,7 @@ def near_groups(words: WordSets) -> Int64Array:
         alike = apart[words.similarities(apart) > SIMILARITY]
         if len(alike):
             groups = _connected(groups, alike)
-    return _renumbered(groups)
+    return numbered(groups)
 
 
 def near_matches(words: WordSets, wanted: BoolArray, among: BoolArray) -> tuple[Int64Array, Int64Array]:
@@ -185,15 +186,6 @@ def _connected(groups: Int64Array, pairs: Int64Array) -> Int64Array:
     graph = coo_array((np.ones(len(pairs), dtype=np.int8), (left, right)), shape=(count, count))
     components: Int64Array = connected_components(graph, directed=False)[1].astype(np.int64)
     return components[groups]
-
-
-def _renumbered(groups: Int64Array) -> Int64Array:
-    """The same groups, numbered in order of first appearance."""
-    _, first, numbers = np.unique(groups, return_index=True, return_inverse=True)
-    rank = np.empty(len(first), dtype=np.int64)
-    rank[np.argsort(first)] = np.arange(len(first))
-    renumbered: Int64Array = rank[numbers]
-    return renumbered
 
 
 def _candidates(words: WordSets, texts: Int64Array) -> Iterator[Int64Array]:

@@ -74,7 +74,8 @@ class RecordSource(ABC):
             if self.labelled and isinstance(label, NESTED_KINDS) and not isinstance(label, dict):
                 raise UnreadableCell(SEVERAL_LABELS)
             name = text_of(label) if self.labelled else _text_if_readable(label)
-            return line, RoleCells(text_of(cells.text), text_of(cells.text_pair), name, id_), ""
+            texts = text_of(cells.text), text_of(cells.text_pair)
+            return line, RoleCells(*texts, name, id_, text_of(cells.group), text_of(cells.time)), ""
         except UnreadableCell as unreadable:
             return line, RoleCells(*map(_text_if_readable, cells)), unreadable.reason
 

@@ -87,7 +87,7 @@ def split(
     Raises:
         DataError: a class has too few groups to stand in every split.
     """
-    shares = _shares(settings, given)
+    shares = shares_of(settings, given)
     grouped = _Grouped.of(targets, groups, len(schema))
     assignment, missing = _assign(grouped, shares, seed)
     if len(missing):
@@ -96,7 +96,7 @@ def split(
     return Split(assignment[grouped.groups])
 
 
-def _shares(settings: SplitSettings, given: Collection[SplitName]) -> FloatArray:
+def shares_of(settings: SplitSettings, given: Collection[SplitName]) -> FloatArray:
     """Share of the rows for each of `SPLIT_NAMES`, shape (3,)."""
     validation = 0.0 if "validation" in given else settings.validation_size
     test = 0.0 if "test" in given else settings.test_size

@@ -94,6 +94,7 @@ class _BaselineResult(_Result):
 class _Leaks:
     exact: int
     near: int
+    group: int
     earlier_run: int | None
 
 

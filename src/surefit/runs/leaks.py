@@ -24,8 +24,8 @@ def leak_warnings(leaks: Mapping[str, int | None]) -> list[str]:
 
     Args:
         leaks: as in `metrics.json`: "exact" counts validation and test rows whose text stands in
-            another split, "near" those that share most of their words with one there, "earlier_run"
-            those whose text the run that is trained on from has learned from, None where that is
+            another split, "near" those that share most of their words with one there, "group" those
+            that belong to a group which stands there, "earlier_run" those whose text the run that is trained on from has learned from, None where that is
             not known.
     """
     warnings = []
@@ -33,6 +33,8 @@ def leak_warnings(leaks: Mapping[str, int | None]) -> list[str]:
         warnings.append(f"WARNING: {leaks['exact']:,} validation or test rows repeat a text of another split")
     if leaks["near"]:
         warnings.append(f"WARNING: {leaks['near']:,} validation or test rows nearly repeat a text of another split")
+    if leaks["group"]:
+        warnings.append(f"WARNING: {leaks['group']:,} validation or test rows are of a group that stands in another split")
     if leaks["earlier_run"]:
         rows = f"{leaks['earlier_run']:,} validation or test rows"
         warnings.append(f"WARNING: {rows} repeat a text that the earlier run learned from")

@@ -10,14 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from surefit.config import Settings
 from surefit.data.clean import Targets, clean, drop_small_classes, encode_labels, label_schema, leave_out_classes
 from surefit.data.collect import NoUsableRowsError, ReadResult
-from surefit.data.duplicates import Duplicates, exact_groups, find_duplicates
+from surefit.data.duplicates import Duplicates, exact_groups, find_duplicates, merged_groups
 from surefit.data.leaks import LEAK_KINDS, Leaks, find_leaks, joined
 from surefit.data.near_duplicates import WordSets, near_groups
 from surefit.data.split import SPLIT_NAMES, Split, SplitName, split, summarize
+from surefit.data.time_split import instants, split_by_time
 from surefit.data.trained import read_as_trained
 from surefit.errors import DataError
 from surefit.progress import Progress
@@ -143,7 +145,7 @@ def prepare_rows(
     main = parts["train"]
     groups, duplicates, near_duplicates = _group(parts, targets, recorder, progress)
     start, given = time.perf_counter(), sources.given
-    dealt = split(targets["train"], groups["train"], settings.split, settings.seed, schema, given=given, where=main.name)
+    dealt = _split(main, targets["train"], groups["train"], settings, schema, given)
     dealt, kept = _keep_earlier_split(dealt, main, earlier, given)
     splits: dict[SplitName, SplitRows] = {}
     for name in SPLIT_NAMES:
@@ -170,6 +172,28 @@ def prepare_rows(
         leaks=leaks,
         files={name: parts[name if name in given else "train"].name for name in SPLIT_NAMES},
     )
+
+
+def _split(
+    main: _Part,
+    targets: Targets,
+    groups: Int64Array,
+    settings: Settings,
+    schema: LabelSchema,
+    given: tuple[SplitName, ...],
+) -> Split:
+    """Deals the training data to the splits: by time where it has one, else at random and by class."""
+    if main.examples.groups is not None:
+        groups = merged_groups(groups, _numbers_of(main.examples.groups))
+    if main.examples.times is not None:
+        times = instants(main.examples, main.name)
+        return split_by_time(times, groups, settings.split, given=given, where=main.name)
+    return split(targets, groups, settings.split, settings.seed, schema, given=given, where=main.name)
+
+
+def _numbers_of(names: pa.Array) -> Int64Array:
+    numbers: Int64Array = names.dictionary_encode().indices.to_numpy().astype(np.int64)
+    return numbers
 
 
 def _find_leaked(splits: dict[SplitName, SplitRows]) -> dict[SplitName, Leaks]:

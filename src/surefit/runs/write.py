@@ -11,6 +11,7 @@ import numpy as np
 
 from surefit.artifacts import RunDirectory, atomic_writer, write_csv, write_json
 from surefit.data.audit import Audit
+from surefit.data.leaks import LEAK_KINDS
 from surefit.data.split import SPLIT_NAMES
 from surefit.progress import Progress, StepRecord
 from surefit.runs.rejected import REJECTED_COLUMNS, rejected_cells
@@ -110,9 +111,9 @@ def _leak_rows(rows: PreparedRows) -> Iterator[tuple[object, ...]]:
             for split in SPLIT_NAMES[: SPLIT_NAMES.index(name)]
             for row_id in rows.splits[split].examples.ids.to_pylist()
         ]
-        for row, source, similarity, exact in zip(found.rows, found.sources, found.similarities, found.exact, strict=True):
-            kind = "exact" if exact else "near"
-            yield ids[int(row)].as_py(), name, rows.files[name], kind, round(float(similarity), 4), *learned[int(source)]
+        for row, source, similarity, kind in zip(found.rows, found.sources, found.similarities, found.kinds, strict=True):
+            what = LEAK_KINDS[kind], round(float(similarity), 4)
+            yield ids[int(row)].as_py(), name, rows.files[name], *what, *learned[int(source)]
 
 
 def _split_rows(rows: PreparedRows) -> Iterator[tuple[str, str, int, str]]:
