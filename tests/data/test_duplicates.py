@@ -3,7 +3,7 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from surefit.data.duplicates import exact_groups, find_duplicates
+from surefit.data.duplicates import exact_groups, find_duplicates, merged_groups
 from surefit.types import TEXT_TYPE
 
 repeatable = settings(derandomize=True, deadline=None)
@@ -96,3 +96,8 @@ def test_groups_of_similar_texts_count_where_their_texts_differ():
     assert (found.groups, found.rows) == (1, 2)
     assert (found.conflicting_groups, found.conflicting_rows) == (1, 2)
     assert found.examples == found.conflicting_examples == ((2, 3),)
+
+
+def test_groups_of_two_kinds_are_merged_where_they_meet():
+    assert merged_groups(np.array([0, 0, 1, 2, 3]), np.array([5, 6, 6, 7, 7])).tolist() == [0, 0, 0, 1, 1]
+    assert merged_groups(np.array([3, 1, 2]), np.array([0, 1, 2])).tolist() == [0, 1, 2]

@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from surefit.data.columns import RoleCells
 from surefit.data.ids import NumberedId
-from surefit.data.reasons import MISSING_ID, MISSING_LABEL, is_empty, reason_against_texts
+from surefit.data.reasons import MISSING_GROUP, MISSING_ID, MISSING_LABEL, MISSING_TIME, is_empty, reason_against_texts
 from surefit.data.source import RecordSource
 from surefit.errors import DataError
 from surefit.normalization import is_blank, normalize_text

@@ -141,7 +141,9 @@ def choose_columns(columns: Sequence[str], settings: ReadSettings, *, labelled: 
         if needed[role] and role not in found:
             raise _uncertain(columns, role, found, known, from_first_line=from_first_line)
     _refuse_shared(columns, found)
-    return Roles(**({"text_pair": None, "label": None, "id": None} | found))
+    text = found.pop("text")
+    others = {role: found.get(role) for role in ("text_pair", "label", "id", "group", "time")}
+    return Roles(text, **others)
 
 
 def usual_second_text(columns: Sequence[str]) -> str | None:

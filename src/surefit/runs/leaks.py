@@ -25,8 +25,8 @@ def leak_warnings(leaks: Mapping[str, int | None]) -> list[str]:
     Args:
         leaks: as in `metrics.json`: "exact" counts validation and test rows whose text stands in
             another split, "near" those that share most of their words with one there, "group" those
-            that belong to a group which stands there, "earlier_run" those whose text the run that is trained on from has learned from, None where that is
-            not known.
+            of a group that stands there; "earlier_run" those whose text the run that is trained on
+            from has learned from, None where that is not known.
     """
     warnings = []
     if leaks["exact"]:

@@ -145,8 +145,11 @@ def prepare_rows(
     main = parts["train"]
     groups, duplicates, near_duplicates = _group(parts, targets, recorder, progress)
     start, given = time.perf_counter(), sources.given
-    dealt = _split(main, targets["train"], groups["train"], settings, schema, given)
+    if main.examples.groups is not None:
+        groups["train"] = merged_groups(groups["train"], _numbers_of(main.examples.groups))
+    dealt, how = _split(main, targets["train"], groups["train"], settings, schema, given)
     dealt, kept = _keep_earlier_split(dealt, main, earlier, given)
+    how += [f"{kept:,} rows stay in the split that the earlier run had them in"] if kept else []
     splits: dict[SplitName, SplitRows] = {}
     for name in SPLIT_NAMES:
         source: SplitName = name if name in given else "train"
@@ -156,7 +159,7 @@ def prepare_rows(
     leaked = _find_leaked(splits) if given or earlier is not None else {}
     leaks: dict[str, int | None] = {kind: sum(found.counts[kind] for found in leaked.values()) for kind in LEAK_KINDS}
     leaks["earlier_run"] = _count_learned_before(splits, earlier)
-    _record_split(splits, schema, given, kept, leaks, recorder, start)
+    _record_split(splits, schema, given, how, leaks, recorder, start)
     return PreparedRows(
         schema=schema,
         splits=splits,
@@ -181,14 +184,21 @@ def _split(
     settings: Settings,
     schema: LabelSchema,
     given: tuple[SplitName, ...],
-) -> Split:
-    """Deals the training data to the splits: by time where it has one, else at random and by class."""
-    if main.examples.groups is not None:
-        groups = merged_groups(groups, _numbers_of(main.examples.groups))
-    if main.examples.times is not None:
-        times = instants(main.examples, main.name)
-        return split_by_time(times, groups, settings.split, given=given, where=main.name)
-    return split(targets, groups, settings.split, settings.seed, schema, given=given, where=main.name)
+) -> tuple[Split, list[str]]:
+    """Deals the training data to the splits: by time where it has one, else at random and by class; says how."""
+    chosen, how = main.reading.chosen, []
+    if "group" in chosen:
+        how.append(f'rows of the same "{chosen["group"]}" stay together, and with rows of similar text')
+    if main.examples.times is None:
+        return split(targets, groups, settings.split, settings.seed, schema, given=given, where=main.name), how
+    times = instants(main.examples, main.name)
+    dealt = split_by_time(times, groups, settings.split, given=given, where=main.name)
+    for name in SPLIT_NAMES[1:]:
+        rows = dealt.rows(name)
+        if len(rows):
+            first = main.examples.times[int(rows[np.argmin(times[rows])])]
+            how.append(f'{name} rows are those of "{chosen["time"]}" {first} and later')
+    return dealt, how
 
 
 def _numbers_of(names: pa.Array) -> Int64Array:
@@ -339,7 +349,7 @@ def _record_split(
     splits: dict[SplitName, SplitRows],
     schema: LabelSchema,
     given: tuple[SplitName, ...],
-    kept: int,
+    how: list[str],
     leaks: dict[str, int | None],
     recorder: PipelineRecorder,
     start: float,
@@ -350,9 +360,7 @@ def _record_split(
         shares = ", ".join(f"{schema.id2label[number]} {summary.class_shares[number]:.1%}" for number in largest)
         more = ", ..." if len(schema) > 3 else ""
         notes.append(f"{summary.name} {summary.rows:,} rows ({summary.share:.1%}): {shares}{more}")
-    if kept:
-        notes.append(f"{kept:,} rows stay in the split that the earlier run had them in")
-    notes += leak_warnings(leaks)
+    notes += [*how, *leak_warnings(leaks)]
     rows = sum(len(part.examples) for part in splits.values())
     columns = (*splits["train"].examples.columns, "class id", "group")
     seconds = time.perf_counter() - start
