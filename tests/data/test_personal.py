@@ -1,0 +1,72 @@
+"""Personal data by kind: what has a check digit counts only where it is right, and what only looks like it does not."""
+
+import pytest
+from labelled_rows import labelled_rows
+
+from surefit.data.personal import KINDS, rows_with_personal_data
+
+
+def kinds_in(text, pair=None):
+    found = rows_with_personal_data(labelled_rows([text], text_pairs=None if pair is None else [pair]))
+    return [kind for kind, rows in found.items() if rows[0]]
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("mail me at jane.doe+x@mail.example.co.uk!", "e-mail addresses"),
+        ("a@b.io", "e-mail addresses"),
+        ("call +44 20 7946 0958 now", "phone numbers"),
+        ("ring 0800 123 4567", "phone numbers"),
+        ("(030) 1234-5678", "phone numbers"),
+        ("(555) 123-4567", "phone numbers"),
+        ("555-123-4567", "phone numbers"),
+        ("0049-30-123456", "phone numbers"),
+        ("card 4111 1111 1111 1111", "card numbers"),
+        ("5500005555555559", "card numbers"),
+        ("IBAN DE89 3704 0044 0532 0130 00", "bank account numbers"),
+        ("gb82west12345698765432", "bank account numbers"),
+        ("ssn 123-45-6789", "social security numbers"),
+        ("from 192.168.0.1 came", "IP addresses"),
+    ],
+)
+def test_personal_data_is_found_as_one_kind(text, kind):
+    assert kinds_in(text) == [kind]
+    assert kinds_in(f"before {text} and after") == [kind]
+    assert kinds_in("nothing", text) == [kind]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "card 4111 1111 1111 1112",  # the check digit is wrong
+        "0000 0000 0000 0000",
+        "DE89 3704 0044 0532 0130 01",
+        "9000000000000001",  # no bank's card begins so
+        "on 2024-03-31 and 31.12.2024 at 18:30",
+        "order 123456789012",
+        "1 2 3 4 5 6 7 8 9 10",
+        "rated 10 out of 10, 2010 2011",
+        "price 1,234,567.00",
+        "12345678",
+        "version 1.2.3 of 10.11.12",
+        "000-12-3456",
+        "300.1.1.1",
+        "me @ home . com",
+        "@user and user@",
+    ],
+)
+def test_what_only_looks_like_it_is_not_counted(text):
+    assert kinds_in(text) == []
+
+
+def test_rows_are_told_apart_and_several_kinds_may_stand_in_one():
+    found = rows_with_personal_data(labelled_rows(["a@b.io or +44 20 7946 0958", "nothing", "c@d.io"]))
+    assert found["e-mail addresses"].tolist() == [True, False, True]
+    assert found["phone numbers"].tolist() == [True, False, False]
+    assert set(found) == {kind.name for kind in KINDS}
+
+
+def test_a_text_of_a_megabyte_of_digits_takes_no_time():
+    assert kinds_in("1" * 1_000_000) == []
+    assert kinds_in("a@" * 200_000) == []
