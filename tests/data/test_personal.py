@@ -41,7 +41,7 @@ def test_personal_data_is_found_as_one_kind(text, kind):
     [
         "card 4111 1111 1111 1112",  # the check digit is wrong
         "0000 0000 0000 0000",
-        "DE89 3704 0044 0532 0130 01",
+        "GB00WEST12345698765432",
         "9000000000000001",  # no bank's card begins so
         "on 2024-03-31 and 31.12.2024 at 18:30",
         "order 123456789012",
