@@ -22,6 +22,8 @@ STAGE_SENTENCES = {
     "clean": "Makes texts that look the same be the same: one Unicode form, no invisible characters, single spaces.",
     "labels": "Gives each class name a number, because the model answers with numbers; the names are kept with the model.",
     "duplicates": "Finds rows with the same or nearly the same text, so that the split can keep them on one side.",
+    "audit": "Looks for what would make the figures doubtful: damage, markup, labels within texts, personal data; "
+    "it changes nothing.",
     "split": "Sets rows aside: validation to choose the best epoch, test for the final figures, the rest to learn from.",
     "tokenise": "Cuts each text into word pieces the model knows and replaces them by their ids; {first} opens, {last} closes.",
     "pack": "Lays the rows of a batch end to end, so that no computing time is spent on padding.",

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from labelled_rows import labelled_rows
 
-from surefit.data.audit import Source, TokenCounts, audit, similar_class_names
+from surefit.data.audit import Source, Splits, TokenCounts, audit, similar_class_names
 from surefit.data.duplicates import exact_groups, find_duplicates
 from surefit.data.near_duplicates import WordSets, near_groups
 from surefit.types import Rejected
@@ -18,13 +18,19 @@ def examples():
     return labelled_rows(["one", "one two", "one", "a b c", "x"], ["Spam", "ham", "ham", "spam", "ham"])
 
 
-def audit_of(examples, rejected=(), **more):
+def audit_of(examples, rejected=(), splits=None):
     groups = exact_groups(examples.texts, examples.text_pairs)
     names = [tuple(sorted(labels)) for labels in examples.labels.to_pylist()]
     targets = np.unique(names, axis=0, return_inverse=True)[1].ravel()
     source = Source("csv", len(examples) + len(rejected), rejected, texts_changed=2)
     near = near_groups(WordSets.of(examples))
-    return audit(examples, source, find_duplicates(groups, targets), find_duplicates(near, targets, groups), **more)
+    repeated, similar = find_duplicates(groups, targets), find_duplicates(near, targets, groups)
+    return audit(examples, source, repeated, similar, [], splits)
+
+
+def splits_of(lengths, leaks=None, judging=0):
+    lengths = np.array(lengths)
+    return Splits(TokenCounts(lengths, lengths > 16, max_length=16), leaks or {}, judging)
 
 
 def test_records_are_used_or_rejected_by_reason(examples):
@@ -37,7 +43,7 @@ def test_records_are_used_or_rejected_by_reason(examples):
 def test_records_that_do_not_add_up_are_refused(examples):
     duplicates = find_duplicates(np.arange(5), np.zeros(5, dtype=np.int64))
     with pytest.raises(ValueError, match="9 records, but 5 used and 3 rejected"):
-        audit(examples, Source("csv", 9, REJECTED, 0), duplicates, duplicates)
+        audit(examples, Source("csv", 9, REJECTED, 0), duplicates, duplicates, [])
 
 
 def test_classes_come_by_falling_count_with_their_shares(examples):
@@ -72,8 +78,7 @@ def test_both_texts_of_a_pair_count():
 
 
 def test_token_counts_are_summarised_when_handed_over(examples):
-    tokens = TokenCounts(np.array([3, 4, 3, 5, 30]), np.array([False, False, False, False, True]), max_length=16)
-    result = audit_of(examples, tokens=tokens)
+    result = audit_of(examples, splits=splits_of([3, 4, 3, 5, 30]))
     assert (result.lengths["tokens"].max, result.truncated, result.max_length) == (30, 1, 16)
     assert audit_of(examples).truncated is None
 
@@ -94,12 +99,26 @@ def test_near_duplicates_and_conflicts_are_shown_by_row_id():
 
 def test_leaks_stand_there_only_when_they_were_counted(examples):
     assert audit_of(examples).leaks == {}
-    assert audit_of(examples, leaks={"exact": 0, "near": 2}).leaks == {"exact": 0, "near": 2}
+    leaks = {"exact": 0, "near": 2}
+    assert audit_of(examples, splits=splits_of([3] * 5, leaks, judging=4)).leaks == leaks
 
 
-def test_dictionary_is_plain_json_without_any_text_of_a_row(examples):
-    tokens = TokenCounts(np.array([3, 4, 3, 5, 30]), np.array([False, False, False, False, True]), max_length=16)
-    written = json.dumps(audit_of(examples, REJECTED, tokens=tokens, leaks={"exact": 1}).to_dict(), allow_nan=False)
-    assert json.loads(written)["leaks"] == {"exact": 1}
-    assert json.loads(written)["classes"][0] == {"label": "ham", "rows": 3, "share": 0.6}
-    assert "one two" not in written
+def test_findings_come_by_severity_and_follow_from_the_counts(examples):
+    found = audit_of(examples, REJECTED, splits_of([3, 4, 3, 5, 30], {"exact": 1, "near": 0}, judging=4)).findings
+    assert [(finding.severity, finding.kind, finding.rows) for finding in found] == [
+        ("serious", "unusable records", 3),
+        ("serious", "conflicting labels", 2),
+        ("serious", "leaks", 1),
+        ("warning", "small classes", 5),
+        ("warning", "similar class names", 2),
+        ("warning", "exact duplicates", 2),
+        ("warning", "truncated texts", 1),
+    ]
+
+
+def test_dictionary_is_plain_json(examples):
+    written = json.dumps(audit_of(examples, REJECTED, splits_of([3, 4, 3, 5, 30], {"exact": 1}, 4)).to_dict(), allow_nan=False)
+    content = json.loads(written)
+    assert content["leaks"] == {"exact": 1}
+    assert content["classes"][0] == {"label": "ham", "rows": 3, "share": 0.6}
+    assert set(content["findings"][0]) == {"kind", "severity", "rows", "sentence", "advice", "examples"}

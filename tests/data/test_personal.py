@@ -3,31 +3,31 @@
 import pytest
 from labelled_rows import labelled_rows
 
-from surefit.data.personal import KINDS, rows_with_personal_data
+from surefit.data.personal import KINDS, masked, rows_with_personal_data
 
 
 def kinds_in(text, pair=None):
     found = rows_with_personal_data(labelled_rows([text], text_pairs=None if pair is None else [pair]))
-    return [kind for kind, rows in found.items() if rows[0]]
+    return [kind.name for kind, rows in zip(KINDS, found, strict=True) if rows[0]]
 
 
 @pytest.mark.parametrize(
     ("text", "kind"),
     [
-        ("mail me at jane.doe+x@mail.example.co.uk!", "e-mail addresses"),
-        ("a@b.io", "e-mail addresses"),
-        ("call +44 20 7946 0958 now", "phone numbers"),
-        ("ring 0800 123 4567", "phone numbers"),
-        ("(030) 1234-5678", "phone numbers"),
-        ("(555) 123-4567", "phone numbers"),
-        ("555-123-4567", "phone numbers"),
-        ("0049-30-123456", "phone numbers"),
-        ("card 4111 1111 1111 1111", "card numbers"),
-        ("5500005555555559", "card numbers"),
-        ("IBAN DE89 3704 0044 0532 0130 00", "bank account numbers"),
-        ("gb82west12345698765432", "bank account numbers"),
-        ("ssn 123-45-6789", "social security numbers"),
-        ("from 192.168.0.1 came", "IP addresses"),
+        ("mail me at jane.doe+x@mail.example.co.uk!", "e-mail address"),
+        ("a@b.io", "e-mail address"),
+        ("call +44 20 7946 0958 now", "phone number"),
+        ("ring 0800 123 4567", "phone number"),
+        ("(030) 1234-5678", "phone number"),
+        ("(555) 123-4567", "phone number"),
+        ("555-123-4567", "phone number"),
+        ("0049-30-123456", "phone number"),
+        ("card 4111 1111 1111 1111", "card number"),
+        ("5500005555555559", "card number"),
+        ("IBAN DE89 3704 0044 0532 0130 00", "bank account number"),
+        ("gb82west12345698765432", "bank account number"),
+        ("ssn 123-45-6789", "social security number"),
+        ("from 192.168.0.1 came", "IP address"),
     ],
 )
 def test_personal_data_is_found_as_one_kind(text, kind):
@@ -62,9 +62,16 @@ def test_what_only_looks_like_it_is_not_counted(text):
 
 def test_rows_are_told_apart_and_several_kinds_may_stand_in_one():
     found = rows_with_personal_data(labelled_rows(["a@b.io or +44 20 7946 0958", "nothing", "c@d.io"]))
-    assert found["e-mail addresses"].tolist() == [True, False, True]
-    assert found["phone numbers"].tolist() == [True, False, False]
-    assert set(found) == {kind.name for kind in KINDS}
+    assert dict(zip([kind.plural for kind in KINDS], found.tolist(), strict=True)) == {
+        "e-mail addresses": [True, False, True],
+        "phone numbers": [True, False, False],
+    } | {kind: [False] * 3 for kind in ("card numbers", "bank account numbers", "social security numbers", "IP addresses")}
+
+
+def test_masked_texts_show_the_kind_in_place_of_what_was_found():
+    text = "mail a@b.io or ring +44 20 7946 0958, not 12345, twice: a@b.io"
+    assert masked(text) == "mail [e-mail address] or ring [phone number], not 12345, twice: [e-mail address]"
+    assert masked("nothing to hide") == "nothing to hide"
 
 
 def test_a_text_of_a_megabyte_of_digits_takes_no_time():

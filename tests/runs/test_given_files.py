@@ -11,7 +11,8 @@ from surefit.errors import DataError
 from surefit.inference.classifier import load
 from surefit.progress import Progress
 from surefit.runs.earlier import find_earlier_run
-from surefit.runs.rows import Sources, prepare_rows
+from surefit.runs.rows import prepare_rows
+from surefit.runs.sources import Sources
 from surefit.runs.tables import evaluation_tables
 from surefit.runs.train import train
 from surefit.trace import GIVEN_SPLIT_SENTENCES, STAGE_SENTENCES, PipelineRecorder
@@ -149,11 +150,11 @@ def test_given_files_are_used_as_given(given_run):
 
 def test_texts_that_given_files_share_with_the_training_rows_are_counted(given_run):
     run = RunDirectory(given_run.directory)
-    assert read_json(run.audit)["leaks"] == {"exact": 3, "near": 0}
+    assert read_json(run.audit)["leaks"] == {"exact": 3, "near": 0, "group": 0}
     (split,) = (stage for stage in given_run.trace.pipeline.stages if stage.stage == "split")
     warning = "WARNING: 3 validation or test rows repeat a text of another split: the figures are too good"
     assert warning in split.notes
-    assert given_run.metrics["leaks"] == {"exact": 3, "near": 0, "earlier_run": 0}
+    assert given_run.metrics["leaks"] == {"exact": 3, "near": 0, "group": 0, "earlier_run": 0}
     assert "that it never saw" not in run.model_card.read_text()
     assert warning in run.model_card.read_text()
     assert warning in evaluation_tables(given_run.metrics)[0].title
@@ -190,7 +191,7 @@ def test_rows_that_nearly_repeat_a_training_text_are_leaks_too(tiny_bert, tmp_pa
     data = write_table(tmp_path / "rows.csv", ("text", "label"), rows)
     test = write_table(tmp_path / "test.csv", ("text", "label"), [*copies, *learnable_rows(10, seed=1)])
     run = train(data, tmp_path / "run", test=test, model=tiny_bert, **QUICK)
-    assert run.metrics["leaks"] == {"exact": 0, "near": 3, "earlier_run": 0}
+    assert run.metrics["leaks"] == {"exact": 0, "near": 3, "group": 0, "earlier_run": 0}
     leaks = read_table(RunDirectory(run.directory).leaks)
     assert [(row["id"], row["kind"], row["similarity"], row["repeats_id"]) for row in leaks] == [
         (str(number), "near", "1.0", str(number)) for number in (1, 2, 3)

@@ -26,7 +26,7 @@ from surefit.model import hardware
 from surefit.model.hardware import Hardware
 from surefit.progress import Progress
 from surefit.runs.resume import flat_settings, require_same_run, resume_command, resumed_hardware, resumed_settings
-from surefit.runs.rows import Sources
+from surefit.runs.sources import Sources
 from surefit.runs.train import train
 
 COMMAND = Path(sysconfig.get_path("scripts")) / "surefit"

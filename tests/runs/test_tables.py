@@ -9,8 +9,9 @@ import pytest
 from learnable_rows import write_table
 from surefit.progress import Progress
 from surefit.runs.audit import audit_file
+from surefit.runs.audit_tables import audit_tables
 from surefit.runs.predict import predict_texts
-from surefit.runs.tables import audit_tables, evaluation_tables, figures_tables, prediction_table
+from surefit.runs.tables import evaluation_tables, figures_tables, prediction_table
 from surefit.trace import Table
 
 
@@ -72,7 +73,8 @@ def test_an_audit_shows_where_every_record_went(tmp_path):
     rows = [("good film", "a"), ("good film", "b"), ("bad  film", "a"), ("", "a"), ("text", ""), ("other", "A")]
     data = write_table(tmp_path / "rows.csv", ("text", "label"), rows)
     audit = audit_file(data, {}, tmp_path / "rejected.csv")
-    account, classes, lengths = audit_tables(audit, tmp_path / "rejected.csv")
+    account, classes, lengths, findings = audit_tables(audit, tmp_path / "rejected.csv")
+    assert [row[0] for row in findings.rows] == [finding.severity for finding in audit.findings]
     counts = dict(account.rows)
     assert (counts["records in the file"], counts["used"], counts["rejected"]) == ("6", "4", "2")
     assert (counts["  empty text"], counts["  missing label"]) == ("1", "1")

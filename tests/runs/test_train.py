@@ -238,7 +238,8 @@ def test_no_cell_of_any_csv_is_run_by_a_spreadsheet(hostile_run):
     for file in files:
         cells = [cell for row in pd.read_csv(file, header=None, dtype=str).values for cell in row]
         assert not [cell for cell in cells if re.match(r"[=+\-@\t\r]", cell)], file.name
-        assert [cell for cell in cells if cell.startswith("'")]
+        if file.name != "leaks.csv":  # nothing leaks where no file is given
+            assert [cell for cell in cells if cell.startswith("'")]
 
 
 def test_markup_in_texts_and_labels_is_escaped_where_a_run_shows_itself(hostile_run):

@@ -38,6 +38,6 @@ def audit(
     from rich.console import Console
 
     from surefit.cli.render import print_tables
-    from surefit.runs.tables import audit_tables
+    from surefit.runs.audit_tables import audit_tables
 
     print_tables(Console(), audit_tables(report, rejected))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,8 @@ import pyarrow.compute as pc
 
 from surefit.data.clean import BoolArray
 from surefit.data.duplicates import Duplicates
+from surefit.data.findings import Finding, by_severity, found_in
+from surefit.data.row_findings import class_findings, duplicate_findings, leak_findings, rejected_findings
 from surefit.types import Examples, Int64Array, Rejected
 
 
@@ -88,7 +90,7 @@ class Repeats:
 
 @dataclass(frozen=True)
 class Audit:
-    """Counts and a few examples by row id; no text of any row.
+    """Counts, what follows from them, and a few examples by row id.
 
     Attributes:
         file_format: for instance "csv".
@@ -107,8 +109,9 @@ class Audit:
         near_duplicates: rows whose texts share most of their words (`surefit.data.near_duplicates`).
         near_conflicting_labels: those of them whose labels differ.
         texts_changed: rows whose text was changed by normalisation.
-        leaks: by kind, "exact" and "near", rows kept for validation or test that repeat training data;
+        leaks: by kind (`surefit.data.leaks.LEAK_KINDS`), rows kept for validation or test that repeat training data;
             empty where there are no splits.
+        findings: what a reader should know of all this, and of the texts; the most serious first.
         notes: sentences on the file, mostly none.
     """
 
@@ -129,6 +132,7 @@ class Audit:
     near_conflicting_labels: Repeats
     texts_changed: int
     leaks: dict[str, int]
+    findings: tuple[Finding, ...]
     notes: tuple[str, ...]
 
     def __post_init__(self) -> None:
@@ -140,13 +144,28 @@ class Audit:
         return dataclasses.asdict(self)
 
 
+@dataclass(frozen=True, eq=False)
+class Splits:
+    """What is known once rows are split and tokenised.
+
+    Attributes:
+        tokens: of all rows.
+        leaks: see `Audit.leaks`.
+        judging: validation and test rows.
+    """
+
+    tokens: TokenCounts
+    leaks: Mapping[str, int]
+    judging: int
+
+
 def audit(
     examples: Examples,
     source: Source,
     duplicates: Duplicates,
     near_duplicates: Duplicates,
-    tokens: TokenCounts | None = None,
-    leaks: Mapping[str, int] | None = None,
+    in_texts: Iterable[Finding],
+    splits: Splits | None = None,
 ) -> Audit:
     """Describes labelled rows.
 
@@ -155,10 +174,16 @@ def audit(
         source: where they come from.
         duplicates: of the same rows.
         near_duplicates: of the same rows.
-        tokens: of the same rows, where a tokenizer has counted them.
-        leaks: see `Audit.leaks`.
+        in_texts: what was found in their texts (`surefit.data.text_findings`).
+        splits: where they are split and tokenised.
     """
     counts = examples.label_counts()
+    similar = similar_class_names(counts)
+    findings = [*in_texts, *rejected_findings(source.rejected, source.records), *class_findings(counts, similar)]
+    findings += duplicate_findings(examples, duplicates, near_duplicates)
+    tokens, leaks = (None, {}) if splits is None else (splits.tokens, dict(splits.leaks))
+    if splits is not None:
+        findings += [*_truncated(examples, splits.tokens), *leak_findings(splits.leaks, splits.judging)]
     return Audit(
         file_format=source.file_format,
         records=source.records,
@@ -167,7 +192,7 @@ def audit(
         rejected_by_reason=dict(Counter(rejected.reason for rejected in source.rejected).most_common()),
         classes=tuple(ClassCount(label, rows, rows / len(examples)) for label, rows in counts.items()),
         imbalance_ratio=max(counts.values()) / min(counts.values()),
-        similar_class_names=similar_class_names(counts),
+        similar_class_names=similar,
         lengths=_lengths(examples) | ({} if tokens is None else {"tokens": _summary(tokens.lengths)}),
         max_length=None if tokens is None else tokens.max_length,
         truncated=None if tokens is None else int(tokens.truncated.sum()),
@@ -176,9 +201,17 @@ def audit(
         near_duplicates=_repeated(near_duplicates, examples.ids),
         near_conflicting_labels=_conflicting(near_duplicates, examples.ids),
         texts_changed=source.texts_changed,
-        leaks=dict(leaks or {}),
+        leaks=leaks,
+        findings=by_severity(findings),
         notes=source.notes,
     )
+
+
+def _truncated(examples: Examples, tokens: TokenCounts) -> Iterator[Finding]:
+    sentence = f"texts have more than {tokens.max_length} tokens and are cut there"
+    longest = int(tokens.lengths.max())
+    advice = f"what stands behind is not read: raise --max-length (the longest has {longest:,}), or put first what matters"
+    yield from found_in(examples, "truncated texts", tokens.truncated, sentence, advice)
 
 
 def similar_class_names(names: Iterable[str]) -> tuple[tuple[str, ...], ...]:

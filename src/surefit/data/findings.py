@@ -1,27 +1,39 @@
-"""What an audit has found, each with how much it matters, how many rows it is about and what to do.
+"""What an audit has found: each with how much it matters, how many rows it is about, a few of them, and what to do.
 
-The limits from which something is said, and from which it weighs more, stand in `LIMITS`. They are ours,
-chosen to be silent on clean data; no finding stops a run.
+The limits from which something is said, and from which it weighs more, stand in `LIMITS`. They are ours, chosen
+to be silent on clean data; no finding stops a run.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import pyarrow as pa
 
-from surefit.data import text_checks
 from surefit.data.clean import BoolArray
-from surefit.data.personal import rows_with_personal_data
+from surefit.data.personal import masked
 from surefit.types import Examples
 
 Severity = Literal["serious", "warning", "note"]
 SEVERITIES: tuple[Severity, ...] = ("serious", "warning", "note")
 
 EXAMPLES = 5
+_SHOWN_CHARACTERS = 80
+
+
+@dataclass(frozen=True)
+class FoundExample:
+    """One example of what was found.
+
+    Attributes:
+        ids: of the row, or of the rows that belong together; empty where it is about a class.
+        shown: the beginning of the text, with personal data left out, or what else it is about.
+    """
+
+    ids: tuple[str, ...]
+    shown: str
 
 
 @dataclass(frozen=True)
@@ -34,7 +46,7 @@ class Finding:
         rows: how many rows it is about.
         sentence: what was found.
         advice: what to do about it.
-        examples: ids of a few of the rows; no text of them.
+        examples: five at most.
     """
 
     kind: str
@@ -42,124 +54,94 @@ class Finding:
     rows: int
     sentence: str
     advice: str
-    examples: tuple[str, ...]
+    examples: tuple[FoundExample, ...]
 
 
 @dataclass(frozen=True)
 class Limit:
-    """Shares of the rows from which something is found, and from which it weighs more.
+    """Shares of the rows, or ratios, from which something is found and from which it weighs more.
 
     Attributes:
-        found: it is said where more rows than this share have it.
-        weighs: it is of the heavier severity where more than this share have it.
-        lighter, heavier: the severities.
+        found: it is said where more than this have it.
+        warning: it is a warning where more than this have it.
+        serious: it is serious where more than this have it.
     """
 
     found: float
-    weighs: float
-    lighter: Severity = "note"
-    heavier: Severity = "warning"
+    warning: float
+    serious: float = float("inf")
+
+    def severity(self, value: float) -> Severity | None:
+        """How much a share or ratio weighs; None where nothing is to be said."""
+        if value <= self.found:
+            return None
+        return "serious" if value > self.serious else "warning" if value > self.warning else "note"
 
 
 LIMITS = {
+    # of the records of the file
+    "unusable records": Limit(0.0, 0.01, 0.2),
+    # rows of the largest class for each row of the smallest
+    "imbalance": Limit(3.0, 10.0, 100.0),
+    # shares of the rows used
+    "exact duplicates": Limit(0.0, 0.05, 0.5),
+    "conflicting labels": Limit(0.0, 0.001, 0.02),
+    "near duplicates": Limit(0.0, 0.1),
+    "near conflicting labels": Limit(0.001, 0.01),
+    "truncated texts": Limit(0.0, 0.1, 0.5),
     "one word": Limit(0.01, 0.2),
     "long texts": Limit(0.0, 0.1),
     "markup": Limit(0.0, 0.01),
-    "header lines": Limit(0.0, 0.0, heavier="warning"),
+    "header lines": Limit(0.0, 0.0),
     "boilerplate": Limit(0.0, 0.2),
     "damaged characters": Limit(0.0, 0.0),
     "other scripts": Limit(0.0, 0.01),
+    "other languages": Limit(0.005, 0.03),
     "label in the text": Limit(0.0, 0.01),
     "personal data": Limit(0.0, 0.0),
+    # of the validation and test rows
+    "leaks": Limit(0.0, 0.0, 0.01),
 }
-# A class name gives the label away where it stands in this share of its own rows, and in a tenth of it in others.
-_GIVEN_AWAY = 0.2
-_LONG_WORDS = 350  # about what a BERT reads of a text, 512 tokens
-_LEAST_FRAMED = 10
-_FRAMED_SHARE = 0.01
 
 
-def text_findings(examples: Examples, columns: Mapping[str, str]) -> Iterator[Finding]:
-    """What is found in the texts.
+def by_severity(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """The serious ones first, and of each severity those about the most rows."""
+    return tuple(sorted(findings, key=lambda finding: (SEVERITIES.index(finding.severity), -finding.rows)))
+
+
+def found_in(examples: Examples, kind: str, rows: BoolArray, sentence: str, advice: str, limit: str = "") -> Iterator[Finding]:
+    """The finding, where more rows than its limit have it.
 
     Args:
-        examples: cleaned, labelled rows, at least one.
-        columns: role (text, label, ...) -> name of its column.
+        examples: all rows, at least one.
+        kind: what it is about.
+        rows: which rows have it, shape (n,).
+        sentence: what was found, to be read behind the number of rows.
+        advice: what to do about it.
+        limit: which of `LIMITS` holds, `kind` where not given.
     """
-    ids = examples.ids
-    words = text_checks.words_of(examples)
-    pairs = examples.text_pairs is not None
-    checks: list[tuple[str, BoolArray, str, str]] = [
-        (
-            "one word",
-            words <= (2 if pairs else 1),
-            "texts are a single word",
-            "look whether they say enough to be classified by a reader",
-        ),
-        (
-            "long texts",
-            words > _LONG_WORDS,
-            f"texts have more than {_LONG_WORDS} words",
-            "what stands beyond --max-length is not read: put first what matters",
-        ),
-        ("markup", text_checks.with_markup(examples), "texts hold tags or character references of HTML", "strip them before"),
-        ("header lines", text_checks.like_the_header(examples, columns), "rows repeat the header", "remove them"),
-        (
-            "damaged characters",
-            text_checks.damaged(examples),
-            "texts were read with a wrong encoding somewhere on their way",
-            "export them again as UTF-8, or repair them with ftfy",
-        ),
-    ]
-    for kind, rows, sentence, advice in checks:
-        yield from _of(kind, kind, rows, sentence, advice, ids)
-    for where, rows in text_checks.framed(examples, max(_LEAST_FRAMED, round(_FRAMED_SHARE * len(examples)))):
-        sentence = f"texts share their {where} with many others and differ in the rest"
-        advice = "look whether it is a template or signature that says nothing of the class, and remove it"
-        yield from _of("boilerplate", "boilerplate", rows, sentence, advice, ids)
-    yield from _script_findings(examples)
-    yield from _label_findings(examples)
-    for name, rows in rows_with_personal_data(examples).items():
-        advice = "make sure that you may use them; the model and its reports keep the worst mistakes' texts"
-        yield from _of("personal data", f"personal data: {name}", rows, f"texts hold {name}", advice, ids)
+    count = int(rows.sum())
+    severity = LIMITS[limit or kind].severity(count / len(rows))
+    if severity is not None:
+        shown = [(row,) for row in np.flatnonzero(rows)[:EXAMPLES].tolist()]
+        yield Finding(kind, severity, count, f"{count:,} {sentence}", advice, examples_of(examples, shown))
 
 
-def _of(limit: str, kind: str, rows: BoolArray, sentence: str, advice: str, ids: pa.Array) -> Iterator[Finding]:
-    """The finding, where more rows than the limit have it."""
-    count, bounds = int(rows.sum()), LIMITS[limit]
-    if count <= bounds.found * len(rows):
-        return
-    severity = bounds.heavier if count > bounds.weighs * len(rows) else bounds.lighter
-    examples = tuple(ids[row].as_py() for row in np.flatnonzero(rows)[:EXAMPLES].tolist())
-    yield Finding(kind, severity, count, f"{count:,} {sentence}", advice, examples)
+def examples_of(examples: Examples, positions: Sequence[Sequence[int]]) -> tuple[FoundExample, ...]:
+    """A few examples to show.
+
+    Args:
+        examples: all rows.
+        positions: of each example, the rows that belong together; the text of the first of them is shown.
+    """
+    return tuple(
+        FoundExample(tuple(examples.ids[row].as_py() for row in rows), _excerpt(examples, rows[0]))
+        for rows in positions[:EXAMPLES]
+    )
 
 
-def _script_findings(examples: Examples) -> Iterator[Finding]:
-    scripts = text_checks.scripts_of(examples)
-    written = scripts >= 0
-    if not written.any():
-        return
-    usual = int(np.bincount(scripts[written]).argmax())
-    others = written & (scripts != usual)
-    names = ", ".join(text_checks.SCRIPTS[place] for place in np.unique(scripts[others]).tolist())
-    sentence = f"texts are not written in {text_checks.SCRIPTS[usual]} letters, as most are, but in {names}"
-    advice = "train on one language, or with a multilingual model, and test each language by itself"
-    yield from _of("other scripts", "other scripts", others, sentence, advice, examples.ids)
-
-
-def _label_findings(examples: Examples) -> Iterator[Finding]:
-    """Classes whose name stands in their own texts, and hardly in others."""
-    assert examples.labels is not None
-    encoded = examples.labels.flatten().dictionary_encode()
-    classes = encoded.indices.to_numpy()
-    for number, name in enumerate(encoded.dictionary.to_pylist()):
-        own = classes == number
-        named = text_checks.naming(examples.take(np.flatnonzero(own)), name)
-        if named.mean() < _GIVEN_AWAY:
-            continue
-        everywhere = text_checks.naming(examples, name)
-        if own.all() or everywhere[~own].mean() > named.mean() / 10:
-            continue
-        sentence = f"texts of class {name!r} hold the class name, {named.mean():.0%} of its rows"
-        advice = "if labels were derived from the texts, or written into them, figures on such rows mean little: mask the name"
-        yield from _of("label in the text", f"label in the text: {name}", own & everywhere, sentence, advice, examples.ids)
+def _excerpt(examples: Examples, row: int) -> str:
+    text = masked(examples.texts[row].as_py())
+    if examples.text_pairs is not None:
+        text = f"{text} | {masked(examples.text_pairs[row].as_py())}"
+    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[: _SHOWN_CHARACTERS - 1]}…"

@@ -26,7 +26,7 @@ from scipy.sparse.csgraph import connected_components
 
 from surefit.data.clean import BoolArray
 from surefit.data.duplicates import numbered
-from surefit.types import Examples, FloatArray, Int64Array
+from surefit.types import Examples, FloatArray, Int32Array, Int64Array
 
 SIMILARITY = 0.75
 BANDS = 20
@@ -37,6 +37,7 @@ UInt64Array = NDArray[np.uint64]
 _SEED = 20
 _ROWS_AT_ONCE = 20_000
 _WORDS_AT_ONCE = 8_000_000
+_TEXTS_AT_ONCE = 100_000
 # A text is compared with so many others of its bucket at most: the rest is reached by way of these.
 _MOST_NEIGHBOURS = 64
 
@@ -52,30 +53,30 @@ class WordSets:
     """The distinct words of each text as numbers.
 
     Attributes:
-        words: those of one text after the other, rising within each, shape (words,).
+        words: those of one text after the other, in any order within each, shape (words,), int32.
         ends: text i has words[ends[i]:ends[i + 1]], shape (texts + 1,).
     """
 
-    words: Int64Array
+    words: Int32Array
     ends: Int64Array
 
     @classmethod
     def of(cls, examples: Examples) -> WordSets:
         """The word sets of rows; those of the second texts of pairs are words of their own."""
         columns = [examples.texts] if examples.text_pairs is None else [examples.texts, examples.text_pairs]
-        rows, words, first = [], [], 0
+        sizes, of_columns, first = [], [], 0
         for column in columns:
-            of_column, flat = _words(column)
-            numbers = flat.dictionary_encode().indices.to_numpy().astype(np.int64)
-            rows.append(of_column)
-            words.append(numbers + first)
-            first += int(numbers.max(initial=-1)) + 1
-        count = max(first, 1)
-        # Sorted, since np.unique takes ten times as long for so many numbers.
-        every = np.sort(np.concatenate(rows) * count + np.concatenate(words))
-        distinct = every[np.diff(every, prepend=-1) > 0]
-        ends = np.searchsorted(distinct, np.arange(len(examples) + 1) * count)
-        return cls(distinct % count, ends.astype(np.int64))
+            starts = range(0, max(len(column), 1), _TEXTS_AT_ONCE)
+            of_column = [_distinct_words(column.slice(start, _TEXTS_AT_ONCE)) for start in starts]
+            sizes.append(np.concatenate([counts for counts, _ in of_column]))
+            words = pa.chunked_array([chunk for _, chunk in of_column]).unify_dictionaries()
+            of_columns.append(np.concatenate([chunk.indices.to_numpy() for chunk in words.chunks]) + np.int32(first))
+            first += len(words.chunk(0).dictionary)
+        if len(columns) == 1:
+            return cls(of_columns[0], np.concatenate([[0], np.cumsum(sizes[0])]))
+        rows = np.concatenate([np.repeat(np.arange(len(examples)), counts) for counts in sizes])
+        ends = np.concatenate([[0], np.cumsum(sizes[0] + sizes[1])])
+        return cls(np.concatenate(of_columns)[np.argsort(rows, kind="stable")], ends)
 
     @property
     def sizes(self) -> Int64Array:
@@ -102,16 +103,16 @@ class WordSets:
             shared[part] = np.bincount(keys[1:][keys[1:] == keys[:-1]] // count, minlength=len(part))
         return np.asarray(shared / np.maximum(both - shared, 1), dtype=np.float64)
 
-    def words_of(self, texts: Int64Array) -> Int64Array:
+    def words_of(self, texts: Int64Array) -> Int32Array:
         """The words of some texts, one after the other, shape (words,)."""
         sizes = self.sizes[texts]
         places = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-        words: Int64Array = self.words[np.repeat(self.ends[texts], sizes) + places]
+        words: Int32Array = self.words[np.repeat(self.ends[texts], sizes) + places]
         return words
 
 
-def _words(column: pa.Array) -> tuple[Int64Array, pa.Array]:
-    """The words of all texts, those of one beside each other, and the position of each word's text."""
+def _distinct_words(column: pa.Array) -> tuple[Int64Array, pa.DictionaryArray]:
+    """How many distinct words each text has, shape (texts,), and the words of one text after the other."""
     # Most texts are ASCII, where a table of bytes does what patterns need many times as long for.
     ascii_only = pc.string_is_ascii(column).to_numpy(zero_copy_only=False)
     rows, words = [], []
@@ -122,7 +123,13 @@ def _words(column: pa.Array) -> tuple[Int64Array, pa.Array]:
         of_word = np.repeat(np.flatnonzero(chosen), pc.list_value_length(lists).to_numpy())
         rows.append(of_word[real.to_numpy(zero_copy_only=False)])
         words.append(flat.filter(real))
-    return np.concatenate(rows), pa.concat_arrays(words)
+    encoded = pa.concat_arrays(words).dictionary_encode()
+    count = max(len(encoded.dictionary), 1)
+    # Sorted, since np.unique takes ten times as long for so many numbers.
+    every = np.sort(np.concatenate(rows) * count + encoded.indices.to_numpy())
+    distinct = every[np.diff(every, prepend=-1) > 0]
+    sizes = np.diff(np.searchsorted(distinct, np.arange(len(column) + 1) * count)).astype(np.int64)
+    return sizes, pa.DictionaryArray.from_arrays(pa.array((distinct % count).astype(np.int32)), encoded.dictionary)
 
 
 def _spaced(texts: pa.Array) -> pa.Array:
@@ -201,7 +208,10 @@ def _first_of(groups: Int64Array, wanted: BoolArray) -> Int64Array:
 def _same_sets(words: WordSets) -> Int64Array:
     """Texts of the same words share a number; one without words is alone."""
     hashes = np.zeros(len(words.sizes), dtype=np.uint64)
-    np.add.at(hashes, np.repeat(np.arange(len(hashes)), words.sizes), _mixed(words.words))
+    for start in range(0, len(hashes), _TEXTS_AT_ONCE):
+        ends = words.ends[start : start + _TEXTS_AT_ONCE + 1]
+        sums = np.concatenate([np.zeros(1, np.uint64), np.cumsum(_mixed(words.words[ends[0] : ends[-1]]))])
+        hashes[start : start + _TEXTS_AT_ONCE] = np.diff(sums[ends - ends[0]])  # modulo 2 ** 64, whatever stood before
     empty = words.sizes == 0
     hashes[empty] = _mixed(-1 - np.flatnonzero(empty))
     return np.unique(hashes, return_inverse=True)[1].astype(np.int64)
@@ -297,7 +307,7 @@ def _signatures(words: WordSets, texts: Int64Array) -> RMinHashDigestMatrix:
     return RMinHash.digest_matrix_from_flat_token_hashes(hashes, ends, BANDS * BAND_HASHES, _SEED)
 
 
-def _mixed(numbers: NDArray[np.int64] | UInt64Array) -> UInt64Array:
+def _mixed(numbers: Int32Array | Int64Array | UInt64Array) -> UInt64Array:
     """Each number's hash: splitmix64 (Steele, Lea and Flood 2014, "Fast splittable pseudorandom number generators")."""
     mixed = numbers.astype(np.uint64) + np.uint64(0x9E3779B97F4A7C15)
     mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)

@@ -8,7 +8,7 @@ that of account numbers, ISO 13616-1 with ISO/IEC 7064, MOD 97-10; lengths of ph
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +16,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from surefit.data.clean import BoolArray
 from surefit.types import Examples
 
 
@@ -25,7 +24,7 @@ class PersonalKind:
     """A kind of personal data.
 
     Attributes:
-        name: what it is called, in the plural.
+        name: what it is called.
         pattern: what may be it, in a syntax that Arrow's RE2 and Python share.
         is_real: whether what the pattern found is it.
     """
@@ -33,6 +32,10 @@ class PersonalKind:
     name: str
     pattern: str
     is_real: Callable[[str], bool] = bool
+
+    @property
+    def plural(self) -> str:
+        return f"{self.name}es" if self.name.endswith("s") else f"{self.name}s"
 
 
 def _is_card(found: str) -> bool:
@@ -54,14 +57,14 @@ def _is_phone(found: str) -> bool:
 
 # In the order in which they are looked for: what one has is not looked at for the next.
 KINDS = (
-    PersonalKind("e-mail addresses", r"[A-Za-z0-9._%+\-]+@[A-Za-z0-9\-]+(?:\.[A-Za-z0-9\-]+)*\.[A-Za-z]{2,}"),
-    PersonalKind("card numbers", r"\b\d(?:[ \-]?\d){12,18}\b", _is_card),
-    PersonalKind("bank account numbers", r"\b[A-Za-z]{2}\d{2}(?: ?[A-Za-z0-9]{4}){2,7}(?: ?[A-Za-z0-9]{1,4})?\b", _is_account),
-    PersonalKind("social security numbers", r"\b(?:00[1-9]|0[1-9]\d|[1-8]\d{2})-\d{2}-\d{4}\b"),
-    PersonalKind("IP addresses", r"\b(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(?:25[0-5]|2[0-4]\d|1?\d?\d)\b"),
+    PersonalKind("e-mail address", r"[A-Za-z0-9._%+\-]+@[A-Za-z0-9\-]+(?:\.[A-Za-z0-9\-]+)*\.[A-Za-z]{2,}"),
+    PersonalKind("card number", r"\b\d(?:[ \-]?\d){12,18}\b", _is_card),
+    PersonalKind("bank account number", r"\b[A-Za-z]{2}\d{2}(?: ?[A-Za-z0-9]{4}){2,7}(?: ?[A-Za-z0-9]{1,4})?\b", _is_account),
+    PersonalKind("social security number", r"\b(?:00[1-9]|0[1-9]\d|[1-8]\d{2})-\d{2}-\d{4}\b"),
+    PersonalKind("IP address", r"\b(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(?:25[0-5]|2[0-4]\d|1?\d?\d)\b"),
     # With a plus, a leading zero or bracket, or written 555-123-4567; other long numbers are something else mostly.
     PersonalKind(
-        "phone numbers",
+        "phone number",
         r"(?:\+|\b00?|\(0?)[1-9](?:[ ./()\-]{0,2}\d){6,13}\b|(?:\(\d{3}\) ?|\b\d{3}[ .\-])\d{3}[ .\-]\d{4}\b",
         _is_phone,
     ),
@@ -70,11 +73,15 @@ KINDS = (
 _PATTERNS = [re.compile(kind.pattern, re.ASCII) for kind in KINDS]
 
 
-def rows_with_personal_data(examples: Examples) -> dict[str, BoolArray]:
-    """For each kind by its name, which rows have it in one of their texts, shape (n,)."""
+def rows_with_personal_data(examples: Examples) -> NDArray[np.bool_]:
+    """Which rows have which of `KINDS` in one of their texts, shape (kinds, n)."""
     columns = [examples.texts] if examples.text_pairs is None else [examples.texts, examples.text_pairs]
-    found = [_found(column) for column in columns]
-    return {kind.name: np.logical_or.reduce([of_column[place] for of_column in found]) for place, kind in enumerate(KINDS)}
+    return np.asarray(np.logical_or.reduce([_found(column) for column in columns]), dtype=np.bool_)
+
+
+def masked(text: str) -> str:
+    """A text with the name of its kind in place of all personal data that is found in it."""
+    return _masked(text, range(len(KINDS)))[0]
 
 
 def _found(texts: pa.Array) -> NDArray[np.bool_]:
@@ -82,11 +89,20 @@ def _found(texts: pa.Array) -> NDArray[np.bool_]:
     matched = np.stack([pc.match_substring_regex(texts, kind.pattern).to_numpy(zero_copy_only=False) for kind in KINDS])
     found = np.zeros_like(matched)
     for row in np.flatnonzero(matched.any(axis=0)).tolist():
-        text = texts[row].as_py()
-        for place, (kind, pattern) in enumerate(zip(KINDS, _PATTERNS, strict=True)):
-            if matched[place, row]:
-                real = [match.span() for match in pattern.finditer(text) if kind.is_real(match.group())]
-                found[place, row] = bool(real)
-                for start, end in real:
-                    text = text[:start] + "|" * (end - start) + text[end:]
+        found[_masked(texts[row].as_py(), np.flatnonzero(matched[:, row]).tolist())[1], row] = True
     return found
+
+
+def _masked(text: str, kinds: Iterable[int]) -> tuple[str, list[int]]:
+    """The text without what is found of some kinds, by their places in `KINDS`, and the places of those found."""
+    found = []
+    for place in kinds:
+        kind, pieces, end = KINDS[place], [], 0
+        for match in _PATTERNS[place].finditer(text):
+            if kind.is_real(match.group()):
+                pieces += [text[end : match.start()], f"[{kind.name}]"]
+                end = match.end()
+        if pieces:
+            found.append(place)
+            text = "".join([*pieces, text[end:]])
+    return text, found

@@ -1,12 +1,12 @@
 """What may be wrong with single texts: markup, damage, another script, boilerplate, a label that is given away.
 
-Each check says which rows it is about; whether that matters is decided in `surefit.data.findings`.
+Each check says which rows it is about; whether that matters is decided in `surefit.data.text_findings`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +14,8 @@ import pyarrow.compute as pc
 from ftfy.badness import is_bad
 
 from surefit.data.clean import BoolArray
-from surefit.types import Examples, Int64Array
+from surefit.data.columns import LABEL_NAMES, TEXT_NAMES
+from surefit.types import TEXT_TYPE, Examples, Int64Array
 
 SCRIPTS = (
     *("Latin", "Cyrillic", "Greek", "Arabic", "Hebrew", "Han", "Hiragana", "Katakana", "Hangul", "Thai"),
@@ -51,14 +52,22 @@ def with_markup(examples: Examples) -> BoolArray:
 
 
 def like_the_header(examples: Examples, columns: Mapping[str, str]) -> BoolArray:
-    """Which rows repeat the names of the columns instead of holding a text, shape (n,).
+    """Which rows hold names of columns instead of a text and a label, shape (n,).
 
     Args:
-        examples: the rows.
+        examples: labelled rows.
         columns: role (text, label, ...) -> name of its column.
     """
-    found = pc.equal(pc.utf8_lower(examples.texts), columns.get("text", "").lower()).to_numpy(zero_copy_only=False)
-    return np.asarray(found, dtype=np.bool_)
+    assert examples.labels is not None
+    first_labels = pc.list_element(examples.labels, 0)
+    own = _is_one_of(examples.texts, [columns.get("text", "")])
+    usual = _is_one_of(examples.texts, TEXT_NAMES) & _is_one_of(first_labels, [*LABEL_NAMES, columns.get("label", "")])
+    return own | usual
+
+
+def _is_one_of(column: pa.Array, names: Collection[str]) -> BoolArray:
+    lowered = pa.array([name.lower() for name in names], TEXT_TYPE)
+    return np.asarray(pc.is_in(pc.utf8_lower(column), lowered).to_numpy(zero_copy_only=False), dtype=np.bool_)
 
 
 def damaged(examples: Examples) -> BoolArray:

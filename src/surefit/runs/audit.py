@@ -11,6 +11,7 @@ from surefit.data.audit import Audit, Source, audit
 from surefit.data.clean import clean
 from surefit.data.duplicates import exact_groups, find_duplicates
 from surefit.data.near_duplicates import WordSets, near_groups
+from surefit.data.text_findings import text_findings
 from surefit.runs.directory import require_writable
 from surefit.runs.rejected import read_and_list_rejected
 
@@ -37,4 +38,5 @@ def audit_file(data: Path, options: Mapping[str, Any], rejected: Path | None) ->
     duplicates = find_duplicates(texts, class_numbers)
     near_duplicates = find_duplicates(groups, class_numbers, texts)
     source = Source(reading.file_format, reading.records, reading.rejected, cleaned.texts_changed, reading.notes)
-    return audit(cleaned.examples, source, duplicates, near_duplicates)
+    in_texts = text_findings(cleaned.examples, reading.chosen)
+    return audit(cleaned.examples, source, duplicates, near_duplicates, in_texts)

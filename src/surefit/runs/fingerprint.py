@@ -16,7 +16,8 @@ from surefit.model.hardware import Hardware
 from surefit.model.kernels.library import library_sha256
 from surefit.model.measured import processor_kind, processor_name
 from surefit.model.pretrained import Pretrained
-from surefit.runs.rows import PreparedRows, Sources, source_name
+from surefit.runs.rows import PreparedRows
+from surefit.runs.sources import Sources, source_name
 
 _PACKAGES = ("surefit", "torch", "transformers", "tokenizers", "safetensors", "numpy", "pyarrow", "scikit-learn")
 

@@ -12,7 +12,7 @@ from surefit.decision import decide, probabilities
 from surefit.evaluation.baselines import MAJORITY_CLASS, TFIDF_LOGISTIC_REGRESSION, Baseline, LabelledExamples, fit_baselines
 from surefit.evaluation.comparison import PairedComparison, compare
 from surefit.evaluation.metrics import EvaluationResult, evaluate
-from surefit.runs.rows import SplitRows
+from surefit.runs.split import SplitRows
 from surefit.types import DecisionRule, FloatArray, Int64Array, LabelSchema
 
 

@@ -13,7 +13,7 @@ from surefit.config import MachineSettings, Settings
 from surefit.errors import RunError
 from surefit.model.hardware import Hardware, choose_hardware
 from surefit.progress import Progress
-from surefit.runs.rows import Sources
+from surefit.runs.sources import Sources
 
 
 def resumed_settings(run: RunDirectory, options: Mapping[str, Any]) -> Settings:

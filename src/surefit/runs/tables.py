@@ -1,4 +1,4 @@
-"""What metrics, audits and predictions say, as tables to be drawn."""
+"""What metrics and predictions say, as tables to be drawn."""
 
 from __future__ import annotations
 
@@ -10,14 +10,12 @@ from surefit.runs.leaks import unseen
 from surefit.runs.rejected import where_rejected
 from surefit.trace import Table
 
-if TYPE_CHECKING:  # an audit's tables need no torch
-    from surefit.data.audit import Audit
+if TYPE_CHECKING:
     from surefit.runs.predicted import PredictedRows
 
 _CLASSES_SHOWN = 30
 _CONFUSION_CLASSES = 12
 _CONFUSED_PAIRS = 8
-_NAME_CHARACTERS = 100
 
 
 def evaluation_tables(metrics: Mapping[str, Any]) -> tuple[Table, ...]:
@@ -93,58 +91,6 @@ def _baselines(metrics: Mapping[str, Any]) -> Table:
     return Table(
         "Is fine-tuning worth it? Simpler models on the same split", ("model", "accuracy", "macro F1", ""), tuple(rows)
     )
-
-
-def audit_tables(audit: Audit, rejected: Path | None) -> tuple[Table, ...]:
-    """The account of a file's rows.
-
-    Args:
-        audit: what was found.
-        rejected: where the rejected rows were written, if anywhere.
-    """
-    repeated, conflicting = audit.duplicates, audit.conflicting_labels
-    near, near_conflicting = audit.near_duplicates, audit.near_conflicting_labels
-    account = [("records in the file", f"{audit.records:,}"), ("used", f"{audit.used:,}")]
-    account += [("rejected", f"{audit.rejected:,}")]
-    account += [(f"  {reason}", f"{count:,}") for reason, count in audit.rejected_by_reason.items()]
-    account += [
-        ("texts changed by normalisation", f"{audit.texts_changed:,}"),
-        ("rows whose text stands more than once", f"{repeated.rows:,} (different texts: {repeated.groups:,})"),
-        ("  of them under different labels", f"{conflicting.rows:,} (different texts: {conflicting.groups:,})"),
-        ("rows whose texts share most of their words", f"{near.rows:,} (groups: {near.groups:,})"),
-        ("  in groups of different labels", f"{near_conflicting.rows:,} (groups: {near_conflicting.groups:,})"),
-    ]
-    notes = list(audit.notes)
-    if audit.rejected:
-        notes.append(where_rejected(rejected))
-    shown = audit.classes[:_CLASSES_SHOWN]
-    classes = [(_shortened(of.label), f"{of.rows:,}", f"{of.share:.1%}") for of in shown]
-    return (
-        Table(f"Rows ({audit.file_format})", ("what", "rows"), tuple(account), "; ".join(notes)),
-        Table(f"Classes: {len(audit.classes):,}", ("class", "rows", "share"), tuple(classes), _class_note(audit, len(shown))),
-        _lengths(audit),
-    )
-
-
-def _class_note(audit: Audit, shown: int) -> str:
-    notes = [f"the largest class has {audit.imbalance_ratio:.1f} times the rows of the smallest"]
-    if len(audit.classes) > shown:
-        notes.append(f"the {shown} largest are shown")
-    notes += [f"alike but for case or spaces: {', '.join(map(_shortened, group))}" for group in audit.similar_class_names]
-    return "; ".join(notes)
-
-
-def _shortened(name: str) -> str:
-    """A class name, cut where a whole text stands in its place."""
-    return name if len(name) <= _NAME_CHARACTERS else name[: _NAME_CHARACTERS - 1] + "…"
-
-
-def _lengths(audit: Audit) -> Table:
-    rows = [
-        (unit, f"{of.min:,}", f"{of.median:,.0f}", f"{of.mean:,.1f}", f"{of.percentile_95:,.0f}", f"{of.max:,}")
-        for unit, of in audit.lengths.items()
-    ]
-    return Table("Lengths of the texts", ("unit", "shortest", "median", "mean", "95th percentile", "longest"), tuple(rows))
 
 
 def prediction_table(predicted: PredictedRows) -> Table:

@@ -9,7 +9,7 @@ import numpy as np
 
 from surefit.artifacts import RunDirectory, remove, sha256_of, write_json
 from surefit.config import Settings
-from surefit.data.audit import Audit, Source, TokenCounts, audit
+from surefit.data.audit import Audit, Source, Splits, TokenCounts, audit
 from surefit.data.leaks import LEAK_KINDS
 from surefit.errors import Interrupted, UsageError
 from surefit.model.hardware import choose_hardware
@@ -25,8 +25,9 @@ from surefit.runs.job import Job
 from surefit.runs.lock import RunLock
 from surefit.runs.model_card import write_model_card
 from surefit.runs.resume import require_same_run, resume_command, resumed_hardware, resumed_model, resumed_settings
-from surefit.runs.rows import Sources, prepare_rows, source_name
+from surefit.runs.rows import prepare_rows
 from surefit.runs.seen import unknown_account
+from surefit.runs.sources import Sources, source_name
 from surefit.runs.tokens import encode_rows
 from surefit.runs.write import write_preparation, write_results
 from surefit.trace import PipelineRecorder
@@ -127,7 +128,7 @@ def _train(
     if not complete:
         try:
             # Again where a run is gone on with: it may have been cut short here.
-            write_preparation(directory, rows, _audit(job, sources), None if earlier is None else earlier.seen)
+            write_preparation(directory, rows, _audit(job, sources, progress), None if earlier is None else earlier.seen)
             state = fine_tune(job, directory, recorder, progress)
             end = conclude(job, state, recorder, progress)
             _save(directory, pretrained, end, facts)
@@ -162,20 +163,32 @@ def _facts(job: Job, sources: Sources) -> dict[str, Any]:
     }
 
 
-def _audit(job: Job, sources: Sources) -> Audit:
+def _audit(job: Job, sources: Sources, progress: Progress) -> Audit:
+    """The audit of the training data, now that its tokens are counted; says what is more than a note."""
     rows, encoded = job.rows, job.encoded
     main = [name for name in rows.splits if name not in sources.given]
+    # In the order of the file, as the audited rows stand.
+    order = np.argsort(np.concatenate([rows.splits[name].examples.records for name in main]))
     encodings = [encoding for name in main for encoding in encoded.splits[name]]
-    cut = np.array([encoding.truncated_tokens for encoding in encodings], dtype=np.int64)
-    lengths = np.array([len(encoding) for encoding in encodings], dtype=np.int64) + cut
-    return audit(
+    cut = np.array([encoding.truncated_tokens for encoding in encodings], dtype=np.int64)[order]
+    lengths = np.array([len(encoding) for encoding in encodings], dtype=np.int64)[order] + cut
+    judging = sum(len(part.targets) for name, part in rows.splits.items() if name != "train")
+    found = audit(
         rows.audited,
         Source(rows.reading.file_format, rows.reading.records, rows.left_out, rows.texts_changed, rows.reading.notes),
         rows.duplicates,
         rows.near_duplicates,
-        TokenCounts(lengths, cut > 0, job.pretrained.tokenizer.max_length),
-        {kind: rows.leaks[kind] or 0 for kind in LEAK_KINDS},
+        rows.in_texts,
+        Splits(
+            TokenCounts(lengths, cut > 0, job.pretrained.tokenizer.max_length),
+            {kind: rows.leaks[kind] or 0 for kind in LEAK_KINDS},
+            judging,
+        ),
     )
+    for finding in found.findings:
+        if finding.severity != "note":
+            progress.note(f"audit, {finding.severity}: {finding.sentence}; {finding.advice}")
+    return found
 
 
 def _save(directory: RunDirectory, pretrained: Pretrained, end: Conclusion, facts: dict[str, Any]) -> None:
