@@ -2,8 +2,8 @@
 
     python -m benchmarks.reading
 
-Writes a seeded CSV file to a temporary directory, runs read, clean, duplicate groups and split on
-it in a fresh process, prints the seconds of each step, their total and the peak memory, and
+Writes a seeded CSV file to a temporary directory, runs read, clean, duplicate groups, groups of
+similar texts and split on it in a fresh process, prints the seconds of each step, their total and the peak memory, and
 appends the same as one line of JSON to `benchmarks/results/reading.jsonl`.
 """
 
@@ -35,15 +35,15 @@ _DUPLICATE_SHARE = 0.05
 _CHUNK_ROWS = 10_000
 
 
-def write_rows(path: Path, rows: int) -> None:
-    """Writes labelled texts of 5 to 20 words; about 5% repeat an earlier text, about 30% need quotes."""
+def write_rows(path: Path, rows: int, words: tuple[int, int] = (5, 20)) -> None:
+    """Writes labelled texts of 5 to 20 words, or so many; about 5% repeat an earlier text, about 30% need quotes."""
     with open(path, "w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(("text", "label"))
-        writer.writerows(_rows(rows))
+        writer.writerows(_rows(rows, words))
 
 
-def _rows(rows: int) -> Iterator[tuple[str, str]]:
+def _rows(rows: int, words_a_row: tuple[int, int]) -> Iterator[tuple[str, str]]:
     """The rows, made in chunks so that this process stays small (see `measure`)."""
     rng = np.random.default_rng(SEED)
     words = _vocabulary(rng)
@@ -52,7 +52,7 @@ def _rows(rows: int) -> Iterator[tuple[str, str]]:
     for start in range(0, rows, _CHUNK_ROWS):
         count = min(_CHUNK_ROWS, rows - start)
         chunk: list[tuple[str, str]] = []
-        lengths = rng.integers(5, 21, count)
+        lengths = rng.integers(words_a_row[0], words_a_row[1] + 1, count)
         ids = rng.choice(_WORDS, size=int(lengths.sum()), p=likelihood)
         labels = rng.integers(0, len(_CLASSES), count)
         repeated = rng.random(count) < _DUPLICATE_SHARE
@@ -82,6 +82,7 @@ def measure(path: Path) -> dict[str, Any]:
     from surefit.config import ReadSettings, SplitSettings
     from surefit.data.clean import clean, encode_labels, label_schema
     from surefit.data.duplicates import exact_groups
+    from surefit.data.near_duplicates import WordSets, near_groups
     from surefit.data.read import read
     from surefit.data.split import SPLIT_NAMES, split
     from surefit.types import SINGLE_LABEL
@@ -93,13 +94,15 @@ def measure(path: Path) -> dict[str, Any]:
     schema = label_schema(examples, SINGLE_LABEL)
     targets = encode_labels(examples, schema)
     marks.append(time.perf_counter())
-    groups = exact_groups(examples.texts, examples.text_pairs)
+    exact_groups(examples.texts, examples.text_pairs)
+    marks.append(time.perf_counter())
+    groups = near_groups(WordSets.of(examples))
     marks.append(time.perf_counter())
     parts = split(targets, groups, SplitSettings(), SEED, schema)
     marks.append(time.perf_counter())
 
     unit = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss: bytes on macOS, KiB on Linux
-    steps = ("read", "clean", "exact_groups", "split")
+    steps = ("read", "clean", "exact_groups", "near_groups", "split")
     return {
         "rows": len(examples),
         "rejected": len(result.rejected),

@@ -22,7 +22,7 @@ def test_one_command_measures_every_step_and_keeps_the_figures(tmp_path):
     assert (measured["rows"], measured["rejected"]) == (3000, 0)
     assert 0.02 < 1 - measured["groups"] / measured["rows"] < 0.08
     assert sum(measured["split"].values()) == 3000
-    assert list(measured["seconds"]) == ["read", "clean", "exact_groups", "split"]
+    assert list(measured["seconds"]) == ["read", "clean", "exact_groups", "near_groups", "split"]
     assert sum(measured["seconds"].values()) == pytest.approx(measured["total_seconds"], abs=0.01)
     assert 20 < measured["peak_memory_mib"] < 1000
     assert {"numpy", "pyarrow"} <= set(measured["machine"]["versions"])
