@@ -11,6 +11,7 @@ import difflib
 import math
 import os
 import re
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from numbers import Integral, Real
@@ -169,6 +170,58 @@ class TrainingSettings:
 
 
 @dataclass(frozen=True)
+class DecisionSettings:
+    """What the decision rule is to reach, as `surefit.evaluation.requests` has it."""
+
+    positive: str | None = _setting(None, "class that --min-precision, --min-recall and --best-f1 are asked for")
+    min_precision: float | None = _setting(
+        None,
+        "least share of right answers among those with the class --positive, or, without it, with each class: "
+        "the model then abstains where it is too unsure",
+    )
+    min_recall: float | None = _setting(None, "least share of the rows of the class --positive that are answered with it")
+    best_f1: bool = _setting(False, "thresholds for the best F1 of the class --positive, or, without it, the best macro F1")
+    max_error: float | None = _setting(None, "largest share of wrong answers: the model abstains where it is too unsure")
+    costs: str | None = _setting(
+        None, "CSV file of what each answer costs: a row for each true class, a column for each answer, class names at both"
+    )
+
+    def __post_init__(self) -> None:
+        _as_annotated(self)
+        for name in ("min_precision", "min_recall", "max_error"):
+            value = getattr(self, name)
+            flag = f"--{name.replace('_', '-')}"
+            _require(value is None or 0 < value < 1, f"{flag} must be over 0 and under 1, got {value}")
+
+
+@dataclass(frozen=True)
+class VerdictSettings:
+    """From which figures a classifier is called good, usable with care, or not reliable: the only table of them."""
+
+    good_accuracy: float = _setting(0.85, "a good classifier's accuracy, which its whole interval must reach")
+    good_precision: float = _setting(0.80, "a good classifier's precision, of each class")
+    good_recall: float = _setting(0.80, "a good classifier's recall, of each class")
+    rows_per_class: int = _setting(30, "test rows that a class needs to be judged by")
+    test_rows: int = _setting(100, "test rows that a classifier needs to be called good")
+    many_classes: int = _setting(20, "with more classes than this, one in twenty may miss")
+    hidden_recall: float = _setting(0.50, "a class that less of is found than this makes a classifier not reliable")
+    over_majority: float = _setting(0.02, "by how much accuracy must be over the share of the largest class")
+    leaked_rows: float = _setting(0.01, "share of the test rows that may repeat what was learned from")
+    overfitting: float = _setting(0.10, "by how much accuracy on training rows may be over that on validation rows")
+
+    def __post_init__(self) -> None:
+        _as_annotated(self)
+        for slot in dataclasses.fields(self):
+            value = getattr(self, slot.name)
+            share = slot.type == "float"
+            _require(0 <= value <= 1 if share else value >= 1, f"{slot.name} must be {_of_verdict(share)}, got {value:g}")
+
+
+def _of_verdict(share: bool) -> str:
+    return "from 0 to 1" if share else "1 or more"
+
+
+@dataclass(frozen=True)
 class MachineSettings:
     """What the model runs on."""
 
@@ -196,6 +249,8 @@ class Settings:
     split: SplitSettings = SplitSettings()
     model: ModelSettings = ModelSettings()
     training: TrainingSettings = TrainingSettings()
+    decision: DecisionSettings = DecisionSettings()
+    verdict: VerdictSettings = VerdictSettings()
     machine: MachineSettings = MachineSettings()
     seed: int = _setting(0, "decides the split, the order of the rows and dropout; the same seed gives the same run")
 
@@ -219,6 +274,26 @@ class Settings:
     def to_dict(self) -> dict[str, Any]:
         """The settings as plain nested dictionaries, for `settings.json`."""
         return dataclasses.asdict(self)
+
+
+def options_of_file(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """The settings in a TOML file by their flat names; tables named as the groups of `Settings` may hold them.
+
+    Raises:
+        UsageError: the file cannot be read or is no TOML.
+    """
+    try:
+        with open(path, "rb") as file:
+            content = tomllib.load(file)
+    except OSError as error:
+        raise UsageError(f"--config {os.fspath(path)} cannot be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"--config {os.fspath(path)} is no TOML: {error}") from None
+    groups = {slot.name for slot in dataclasses.fields(Settings) if dataclasses.is_dataclass(slot.default)}
+    options: dict[str, Any] = {}
+    for name, value in content.items():
+        options |= value if name in groups and isinstance(value, dict) else {name: value}
+    return options
 
 
 def build_groups(container: type[Any], options: Mapping[str, Any]) -> Any:

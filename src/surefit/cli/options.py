@@ -9,7 +9,16 @@ from typing import Annotated, Any
 
 import typer
 
-from surefit.config import MachineSettings, ModelSettings, ReadSettings, Settings, SplitSettings, TrainingSettings, describe
+from surefit.config import (
+    DecisionSettings,
+    MachineSettings,
+    ModelSettings,
+    ReadSettings,
+    Settings,
+    SplitSettings,
+    TrainingSettings,
+    describe,
+)
 
 
 def _flag(group: type[Any], name: str, panel: str, *names: str) -> Any:
@@ -53,6 +62,13 @@ Patience = Annotated[int | None, _flag(TrainingSettings, "patience", "Training")
 ClassWeight = Annotated[str | None, _flag(TrainingSettings, "class_weight", "Training")]
 CheckpointEvery = Annotated[str | None, _flag(TrainingSettings, "checkpoint_every", "Training")]
 MaxBatchTokens = Annotated[int | None, _flag(TrainingSettings, "max_batch_tokens", "Machine")]
+
+Positive = Annotated[str | None, _flag(DecisionSettings, "positive", "Decision")]
+MinPrecision = Annotated[float | None, _flag(DecisionSettings, "min_precision", "Decision")]
+MinRecall = Annotated[float | None, _flag(DecisionSettings, "min_recall", "Decision")]
+BestF1 = Annotated[bool, _flag(DecisionSettings, "best_f1", "Decision")]
+MaxError = Annotated[float | None, _flag(DecisionSettings, "max_error", "Decision")]
+Costs = Annotated[str | None, _flag(DecisionSettings, "costs", "Decision")]
 
 Device = Annotated[str | None, _flag(MachineSettings, "device", "Machine")]
 Threads = Annotated[int | None, _flag(MachineSettings, "threads", "Machine")]

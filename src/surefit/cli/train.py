@@ -47,6 +47,19 @@ def train(
     class_weight: options.ClassWeight = None,
     checkpoint_every: options.CheckpointEvery = None,
     max_batch_tokens: options.MaxBatchTokens = None,
+    positive: options.Positive = None,
+    min_precision: options.MinPrecision = None,
+    min_recall: options.MinRecall = None,
+    best_f1: options.BestF1 = False,
+    max_error: options.MaxError = None,
+    costs: options.Costs = None,
+    require: Annotated[
+        str | None, typer.Option(help="good: end with exit code 3 unless the verdict is good.", rich_help_panel="Decision")
+    ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(help="TOML file with settings by their names; flags come before it.", rich_help_panel="Training"),
+    ] = None,
     device: options.Device = None,
     threads: options.Threads = None,
     precision: options.Precision = None,
@@ -71,8 +84,16 @@ def train(
         "checkpoint_every": checkpoint_every,
         "max_batch_tokens": max_batch_tokens,
     }
+    decision = {
+        "positive": positive,
+        "min_precision": min_precision,
+        "min_recall": min_recall,
+        "best_f1": best_f1 or None,
+        "max_error": max_error,
+        "costs": costs,
+    }
     machine = {"device": device, "threads": threads, "precision": precision}
-    settings = read | options.given(split | model_options | training | machine)
+    settings = read | options.given(split | model_options | training | decision | machine | {"config": config})
 
     from surefit.runs.train import train as run_training
 
