@@ -2,9 +2,18 @@ import numpy as np
 import pytest
 from scipy.special import expit, softmax
 
-from surefit.decision import decide, probabilities, to_predictions
+from surefit.decision import (
+    ABSTAINED_ID,
+    decide,
+    expected_costs,
+    preferred_classes,
+    probabilities,
+    scores_against_others,
+    thresholds_of_class,
+    to_predictions,
+)
 from surefit.errors import ModelError
-from surefit.types import MULTI_LABEL, SINGLE_LABEL, DecisionRule, LabelSchema
+from surefit.types import ABSTAINED, MULTI_LABEL, NEVER_ANSWERED, SINGLE_LABEL, DecisionRule, LabelSchema
 
 SINGLE = LabelSchema(SINGLE_LABEL, ("red", "green", "blue"))
 BINARY = LabelSchema(SINGLE_LABEL, ("no", "yes"))
@@ -149,3 +158,110 @@ def test_a_row_is_judged_alike_alone_and_among_others():
     together = to_predictions(logits, SINGLE, DecisionRule(), flags)
     alone = [to_predictions(logits[i : i + 1], SINGLE, DecisionRule(), flags[:1])[0] for i in range(30)]
     assert together == alone
+
+
+def test_costs_decide_for_the_class_of_least_expected_cost():
+    costs = ((0.0, 1.0, 9.0), (20.0, 0.0, 9.0), (20.0, 1.0, 0.0))
+    scores = probabilities(random_logits(200) / 4, SINGLE_LABEL)
+    expected = [[sum(row[i] * costs[i][j] for i in range(3)) for j in range(3)] for row in scores]
+    np.testing.assert_allclose(expected_costs(scores, costs), expected)
+    decided = decide(scores, SINGLE, DecisionRule(costs=costs))
+    assert decided.tolist() == np.argmin(expected, axis=1).tolist()
+    assert (decided != scores.argmax(axis=1)).any()
+
+
+def test_costs_of_two_classes_are_a_threshold_on_the_second():
+    """A missed "yes" that costs nine false alarms is answered from a probability of 0.1 on (Elkan 2001, equation 2)."""
+    positive = np.array([0.05, 0.09, 0.11, 0.5])
+    scores = np.column_stack([1 - positive, positive])
+    assert decide(scores, BINARY, DecisionRule(costs=((0.0, 1.0), (9.0, 0.0)))).tolist() == [0, 0, 1, 1]
+
+
+def test_equal_costs_decide_as_no_costs():
+    scores = probabilities(random_logits(200), SINGLE_LABEL)
+    costs = tuple(map(tuple, (1 - np.eye(3)).tolist()))
+    assert decide(scores, SINGLE, DecisionRule(costs=costs)).tolist() == decide(scores, SINGLE, DecisionRule()).tolist()
+
+
+def test_the_model_abstains_where_its_class_is_below_the_bound_of_that_class():
+    scores = np.array([[0.6, 0.3, 0.1], [0.59, 0.31, 0.1], [0.1, 0.6, 0.3], [0.0, 0.0, 1.0]])
+    rule = DecisionRule(abstain_below=(0.6, 0.61, NEVER_ANSWERED))
+    assert decide(scores, SINGLE, rule).tolist() == [0, ABSTAINED_ID, ABSTAINED_ID, ABSTAINED_ID]
+    assert preferred_classes(scores, rule).tolist() == [0, 0, 1, 2]
+    assert decide(scores, SINGLE, DecisionRule(abstain_below=(0.0, 0.0, 1.0))).tolist() == [0, 0, 1, 2]
+
+
+@pytest.mark.parametrize("rule", [{"thresholds": (0.9, 0.1)}, {"costs": ((0.0, 1.0), (9.0, 0.0))}])
+def test_what_is_held_against_the_bound_is_the_class_that_the_rule_prefers(rule):
+    scores = np.array([[0.85, 0.15], [0.75, 0.25]])
+    assert decide(scores, BINARY, DecisionRule(**rule, abstain_below=(0.0, 0.2))).tolist() == [ABSTAINED_ID, 1]
+
+
+def test_a_row_that_the_model_abstains_from_keeps_its_scores_and_says_so():
+    logits = np.log([[0.7, 0.3], [0.95, 0.05]])
+    unsure, sure = to_predictions(logits, BINARY, DecisionRule(abstain_below=(0.9, 0.9)), np.array([True, False]))
+    assert (unsure.label, unsure.labels, unsure.reason, unsure.unanswered) == ("", (), "", ABSTAINED)
+    assert (unsure.abstained, unsure.truncated, sure.abstained, sure.unanswered) == (True, True, False, "")
+    assert unsure.scores == pytest.approx((0.7, 0.3))
+    assert unsure.score == pytest.approx(0.7)
+    assert sure.label == "no"
+
+
+def test_several_labels_a_row_are_never_abstained_from():
+    (prediction,) = to_predictions(np.full((1, 3), -5.0), MULTI, DecisionRule(), np.array([False]))
+    assert (prediction.labels, prediction.abstained, prediction.unanswered) == ((), False, "")
+
+
+@pytest.mark.parametrize(
+    ("rule", "schema", "sentence"),
+    [
+        ({"abstain_below": (0.5,) * 3}, MULTI, "exactly one class"),
+        ({"costs": ((0.0,) * 3,) * 3}, MULTI, "exactly one class"),
+        ({"abstain_below": (0.5,) * 2}, SINGLE, "abstain_below are for 2 classes, the model has 3"),
+        ({"thresholds": (0.5,) * 4}, SINGLE, "thresholds are for 4 classes"),
+        ({"costs": ((0.0, 1.0), (1.0, 0.0))}, SINGLE, "costs are for 2 classes"),
+    ],
+)
+def test_a_rule_for_other_classes_is_refused(rule, schema, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        decide(np.full((1, 3), 1 / 3), schema, DecisionRule(**rule))
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {"temperature": 0.0},
+        {"thresholds": (0.5, 1.5)},
+        {"thresholds": (0.5, 0.5), "costs": ((0.0, 1.0), (1.0, 0.0))},
+        {"costs": ((0.0, 1.0), (1.0,))},
+        {"costs": ((0.0, float("nan")), (1.0, 0.0))},
+        {"abstain_below": (0.5, 1.2)},
+        {"abstain_below": (-0.1, 0.5)},
+        {"abstain_below": (float("nan"), 0.5)},
+    ],
+)
+def test_a_rule_that_is_none_is_refused(rule):
+    with pytest.raises(ValueError, match=r"\w"):
+        DecisionRule(**rule)
+
+
+@pytest.mark.parametrize("classes", [2, 3, 7])
+def test_thresholds_of_a_class_hold_its_score_against_the_others(classes):
+    schema = LabelSchema(SINGLE_LABEL, tuple(map(str, range(classes))))
+    scores = probabilities(random_logits(500, classes), SINGLE_LABEL)
+    against = scores_against_others(scores)
+    for class_id in range(classes):
+        others = np.delete(scores, class_id, axis=1)
+        np.testing.assert_allclose(against[:, class_id], scores[:, class_id] / (scores[:, class_id] + others.max(axis=1)))
+        without = scores.copy()
+        without[:, class_id] = -1
+        for threshold in (0.0, 0.02, 0.3, 0.5, 0.9, 1.0):
+            expected = np.where(against[:, class_id] > threshold, class_id, without.argmax(axis=1))
+            rule = DecisionRule(thresholds=thresholds_of_class(class_id, threshold, classes))
+            clear = np.abs(against[:, class_id] - threshold) > 1e-11
+            assert decide(scores, schema, rule)[clear].tolist() == expected[clear].tolist()
+
+
+def test_of_two_classes_the_score_against_the_other_is_the_probability():
+    scores = probabilities(random_logits(50, 2), SINGLE_LABEL)
+    np.testing.assert_allclose(scores_against_others(scores), scores)

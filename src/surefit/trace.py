@@ -306,8 +306,8 @@ class PredictionTrace(_Shown):
     Attributes:
         text: the text (and the second text of a pair) after normalisation.
         layers: tokenisation, input ids and mask, encoder, head, prediction.
-        label: the label decided on.
-        score: its probability.
+        label: the label decided on; empty where there is none.
+        score: as in `Prediction`.
     """
 
     text: tuple[str, ...]

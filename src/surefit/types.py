@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -247,23 +248,63 @@ class PackedBatch:
         return PaddedBatch(input_ids, token_type_ids, attention_mask)
 
 
+# A bound that no probability reaches.
+NEVER_ANSWERED = 2.0
+ABSTAINED = "abstained"
+
+
 @dataclass(frozen=True)
 class DecisionRule:
-    """How probabilities are made from logits, and labels from probabilities.
+    """How probabilities are made from logits, and labels from probabilities; `surefit.decision` applies it.
 
     Attributes:
         temperature: logits are divided by it (Guo et al. 2017, equation 9).
-        thresholds: least probability of each class, or None for the rule of the problem type.
+        thresholds: one for each class, or None for the rule of the problem type. Single label: the
+            class is decided on whose probability is largest relative to its threshold. Several
+            labels: every class that reaches its threshold.
+        costs: single label only, and not beside thresholds: costs[i][j] is what answering class j
+            costs where i is true. The class of least expected cost is decided on (Elkan 2001).
+        abstain_below: single label only: the model abstains where the probability of the class
+            decided on is below the bound of that class; `NEVER_ANSWERED` for a class that it always
+            abstains from. None: it never abstains.
     """
 
     temperature: float = 1.0
     thresholds: tuple[float, ...] | None = None
+    costs: tuple[tuple[float, ...], ...] | None = None
+    abstain_below: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
         if not self.temperature > 0:
             raise ValueError(f"temperature must be positive, got {self.temperature}")
         if self.thresholds is not None and not all(0 <= threshold <= 1 for threshold in self.thresholds):
             raise ValueError("thresholds are probabilities between 0 and 1")
+        if self.thresholds is not None and self.costs is not None:
+            raise ValueError("a rule has thresholds or costs, not both")
+        if self.costs is not None and any(len(row) != len(self.costs) for row in self.costs):
+            raise ValueError("costs need a row and a column for each class")
+        if self.costs is not None and not all(math.isfinite(cost) for row in self.costs for cost in row):
+            raise ValueError("costs must be finite numbers")
+        if self.abstain_below is not None and not all(
+            0 <= bound <= 1 or bound == NEVER_ANSWERED for bound in self.abstain_below
+        ):
+            raise ValueError(
+                f"abstain_below are probabilities between 0 and 1, or {NEVER_ANSWERED:g} for a class never answered"
+            )
+
+    def require_fit(self, schema: LabelSchema) -> None:
+        """Refuses classes that the rule is not for.
+
+        Raises:
+            ValueError: there are more or fewer of them, or a row may have several where the rule
+                has costs or abstains.
+        """
+        if schema.problem_type == MULTI_LABEL and (self.costs is not None or self.abstain_below is not None):
+            raise ValueError("costs and abstention are for rows of exactly one class")
+        for name in ("thresholds", "costs", "abstain_below"):
+            values = getattr(self, name)
+            if values is not None and len(values) != len(schema):
+                raise ValueError(f"{name} are for {len(values)} classes, the model has {len(schema)}")
 
 
 @dataclass(frozen=True)
@@ -271,12 +312,15 @@ class Prediction:
     """What the model says of one row.
 
     Attributes:
-        labels: the class names decided on; empty where the row could not be used.
+        labels: the class names decided on; empty where the model abstains or the row could not be
+            used.
         scores: probability of each class in the order of `LabelSchema.id2label`; empty where
             the row could not be used.
-        score: probability of the first label, 0.0 where there is none.
+        score: probability of the first label; where the model abstains the largest of the scores,
+            so that it can be seen how sure it was; 0.0 where there is none.
         truncated: whether tokens were cut off to respect the maximum length.
         reason: why the row could not be used, else empty.
+        abstained: whether the model was too unsure to answer by its decision rule.
     """
 
     labels: tuple[str, ...]
@@ -284,11 +328,17 @@ class Prediction:
     score: float
     truncated: bool
     reason: str = ""
+    abstained: bool = False
 
     @property
     def label(self) -> str:
         """The class name; several are joined with a vertical bar, none is the empty string."""
         return "|".join(self.labels)
+
+    @property
+    def unanswered(self) -> str:
+        """Why there is no answer: the row's reason, or that the model abstained; else empty."""
+        return ABSTAINED if self.abstained else self.reason
 
 
 @dataclass(frozen=True)

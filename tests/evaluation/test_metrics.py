@@ -7,6 +7,7 @@ import pytest
 from scipy.special import expit, softmax
 from sklearn.metrics import f1_score
 
+from surefit.decision import ABSTAINED_ID
 from surefit.errors import DataError
 from surefit.evaluation.metrics import evaluate
 from surefit.types import MULTI_LABEL, SINGLE_LABEL, LabelSchema
@@ -16,7 +17,7 @@ MULTI = LabelSchema(MULTI_LABEL, ("a", "b", "c"))
 
 
 def one_hot(ids, classes=3):
-    return np.eye(classes)[np.array(ids)]
+    return np.eye(classes)[np.array(ids)]  # an id of -1 stands for the last class
 
 
 def judged(targets, predicted, schema=SCHEMA):
@@ -34,6 +35,23 @@ def test_figures_of_a_case_worked_out_by_hand():
     assert (c.precision, c.recall, c.f1, c.support) == pytest.approx((1, 1, 1, 1))
     assert result.macro.f1 == pytest.approx((2 / 3 + 1 / 2 + 1) / 3)
     assert result.weighted.f1 == pytest.approx((3 * 2 / 3 + 2 * 1 / 2 + 1) / 6)
+
+
+def test_rows_that_the_model_abstains_from_are_missed_but_no_mistakes():
+    result = judged([0, 0, 0, 1, 1, 2], [0, ABSTAINED_ID, 1, 1, ABSTAINED_ID, ABSTAINED_ID])
+    assert (result.n, result.answered, result.accuracy) == (6, 3, pytest.approx(2 / 6))
+    assert result.confusion_matrix == [[1, 1, 0], [0, 1, 0], [0, 0, 0]]
+    a, b, c = result.per_class.values()
+    assert (a.precision, a.recall, a.support) == pytest.approx((1, 1 / 3, 3))
+    assert (b.precision, b.recall, b.support) == pytest.approx((1 / 2, 1 / 2, 2))
+    assert (c.precision, c.recall, c.support) == pytest.approx((0, 0, 1))
+    assert result.macro.recall == pytest.approx((1 / 3 + 1 / 2 + 0) / 3)
+
+
+def test_a_model_that_answers_nothing_has_figures_of_zero():
+    result = judged([0, 1, 2], [ABSTAINED_ID] * 3)
+    assert (result.answered, result.accuracy, result.macro.f1, result.weighted.f1) == (0, 0, 0, 0)
+    assert result.confusion_matrix == [[0] * 3] * 3
 
 
 def test_rows_of_the_confusion_matrix_are_the_truth():
@@ -75,7 +93,7 @@ def test_no_rows_are_an_error_in_words():
 
 def test_the_dictionary_is_what_metrics_json_holds():
     content = json.loads(json.dumps(judged([0, 1, 2, 2], [0, 1, 1, 2]).to_dict(), allow_nan=False))
-    assert list(content) == ["accuracy", "macro", "weighted", "per_class", "confusion_matrix", "n", "loss"]
+    assert list(content) == ["accuracy", "macro", "weighted", "per_class", "confusion_matrix", "n", "answered", "loss"]
     assert set(content["macro"]) == set(content["weighted"]) == {"precision", "recall", "f1"}
     assert list(content["per_class"]) == ["a", "b", "c"]
     assert set(content["per_class"]["a"]) == {"precision", "recall", "f1", "support"}

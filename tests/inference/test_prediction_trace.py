@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from surefit.errors import UsageError
 from surefit.inference.classifier import load
 from surefit.model.pretrained import load_pretrained, save_classifier
 from surefit.trace import LAYER_SENTENCES, LayerTrace
-from surefit.types import MULTI_LABEL, SINGLE_LABEL, DecisionRule, LabelSchema
+from surefit.types import MULTI_LABEL, NEVER_ANSWERED, SINGLE_LABEL, DecisionRule, LabelSchema
 from tiny_models import write_tiny_stock
 
 TEXT = "a great  film ,\u200b great zebra"
@@ -128,6 +129,25 @@ def test_saved_thresholds_are_shown(tiny_bert, tmp_path):
     saved = tuple((number + 1) / 100 for number in range(77))
     layers = traced(tiny_bert, tmp_path / "many", MANY, rule=DecisionRule(thresholds=saved))
     assert sorted(thresholds(layers)) == list(saved)
+
+
+def test_expected_costs_are_shown_instead_of_thresholds(tiny_bert, tmp_path):
+    rule = DecisionRule(costs=((0.0, 4.0), (1.0, 0.0)))
+    prediction = traced(tiny_bert, tmp_path / "model", rule=rule)["prediction"]
+    assert prediction.columns[2] == "expected cost"
+    (_, no, cost_of_no, first), (_, yes, cost_of_yes, second) = prediction.rows
+    assert (cost_of_no, cost_of_yes) == (pytest.approx(yes), pytest.approx(4 * no))
+    assert (first, second) == (("<- label", "") if cost_of_no <= cost_of_yes else ("", "<- label"))
+
+
+@pytest.mark.parametrize(
+    ("bound", "why"),
+    [(1.0, r"whose probability 0\.\d{4} is below 1\.0000"), (NEVER_ANSWERED, "which it never answers")],
+)
+def test_a_trace_says_why_the_model_abstains(tiny_bert, tmp_path, bound, why):
+    prediction = traced(tiny_bert, tmp_path / "model", rule=DecisionRule(abstain_below=(bound, bound)))["prediction"]
+    assert re.fullmatch(rf"label: none, the model abstains: it would be (no|yes), {why}", prediction.note)
+    assert [row[3] for row in prediction.rows] == ["", ""]
 
 
 def test_several_labels_a_row_have_probabilities_of_their_own(tiny_bert, tmp_path):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import shutil
 import stat
 import subprocess
 import sys
@@ -18,8 +20,8 @@ from saved_models import MULTI, TEXTS, THREE, TWO, trained
 from surefit.errors import ModelError
 from surefit.model.hardware import Hardware
 from surefit.model.pretrained import load_classifier, save_classifier
-from surefit.model.saved import SavedClassifier
-from surefit.types import SINGLE_LABEL, DecisionRule, LabelSchema, PackedBatch
+from surefit.model.saved import SavedClassifier, content_hash
+from surefit.types import NEVER_ANSWERED, SINGLE_LABEL, DecisionRule, LabelSchema, PackedBatch
 from tiny_models import write_tiny_stock
 
 
@@ -124,7 +126,7 @@ def test_directory_holds_what_the_design_says(saved_run: Path):
     tokenizer = json.loads((model / "tokenizer_config.json").read_text())
     assert (tokenizer["tokenizer_class"], tokenizer["model_max_length"]) == ("PreTrainedTokenizerFast", 48)
     facts = json.loads((model / "surefit.json").read_text())
-    assert facts["decision"] == {"temperature": 1.7, "thresholds": [0.5, 0.6]}
+    assert facts["decision"] == {"temperature": 1.7, "thresholds": [0.5, 0.6], "costs": None, "abstain_below": None}
     assert (facts["schema_version"], facts["head"], facts["max_length"], facts["fingerprint"]) == (1, "sigmoid", 48, "abc")
     tensors = load_file(model / "model.safetensors")
     assert {tensor.dtype for tensor in tensors.values()} == {torch.float32}
@@ -143,6 +145,30 @@ def test_run_and_its_model_directory_load_alike(saved_run: Path):
     assert (from_run.head, from_run.temperature, from_run.max_length) == ("sigmoid", 1.7, 48)
     assert from_run.rule == DecisionRule(1.0, (0.5, 0.6)), "the temperature is in the weights already"
     assert not from_run.classifier.training
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        DecisionRule(1.7),
+        DecisionRule(1.0, costs=((0.0, 5.0), (1.0, -0.5))),
+        DecisionRule(1.7, thresholds=(0.2, 0.8), abstain_below=(0.0, NEVER_ANSWERED)),
+        DecisionRule(0.5, costs=((0.0, 1.0), (1.0, 0.0)), abstain_below=(0.9, 1.0)),
+    ],
+)
+def test_the_decision_rule_comes_back_as_it_was(tiny_bert: Path, tmp_path: Path, rule: DecisionRule):
+    loaded = trained(tiny_bert, TWO)
+    save_classifier(tmp_path / "model", loaded.classifier, loaded.tokenizer, rule, base_model="tiny")
+    saved = load_classifier(tmp_path / "model")
+    assert (saved.rule, saved.temperature) == (dataclasses.replace(rule, temperature=1.0), rule.temperature)
+
+
+def test_a_decision_without_costs_and_abstention_is_one_that_has_neither(saved_run: Path, tmp_path: Path):
+    shutil.copytree(saved_run / "model", tmp_path / "model")
+    facts = json.loads((tmp_path / "model" / "surefit.json").read_text())
+    facts["decision"] = {"temperature": 1.7, "thresholds": [0.5, 0.6]}
+    (tmp_path / "model" / "surefit.json").write_text(json.dumps(facts | {"content_sha256": content_hash(facts)}))
+    assert load_classifier(tmp_path / "model").rule == DecisionRule(1.0, (0.5, 0.6))
 
 
 def test_saving_again_replaces_the_model(tiny_bert: Path, tmp_path: Path):

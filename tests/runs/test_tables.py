@@ -37,6 +37,7 @@ def result_of(classes: int) -> dict[str, object]:
         "weighted": average,
         "accuracy": 0.5,
         "n": 12345,
+        "answered": 12345,
     }
 
 
@@ -66,7 +67,12 @@ def test_of_many_classes_the_weakest_are_shown_and_the_most_frequent_confusions(
 def test_numbers_have_thousands_separators():
     per_class, _ = figures_tables(result_of(3), "Evaluation")
     assert per_class.rows[0][4] == "1,000"
-    assert "12,345 rows" in per_class.note
+    assert per_class.note == "accuracy 50.00% on 12,345 rows"
+
+
+def test_rows_that_the_model_abstained_from_are_counted():
+    per_class, _ = figures_tables(result_of(3) | {"answered": 9876}, "Evaluation")
+    assert "12,345 rows, of which 9,876 are answered" in per_class.note
 
 
 def test_an_audit_shows_where_every_record_went(tmp_path):

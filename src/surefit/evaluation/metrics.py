@@ -1,6 +1,8 @@
 """The figures of a classifier on labelled rows, computed by scikit-learn.
 
-Precision, recall and F1 of a class are 0 where they would divide by zero. Averages run, as by
+Precision, recall and F1 of a class are 0 where they would divide by zero. A row that the model
+abstains from is not right and is missed by its class, but is no mistake of another: accuracy and
+recall count it, precision and the confusion matrix do not. Averages run, as by
 scikit-learn's default, over the classes that occur in the truth or in the predictions: a class of
 the schema that a test file never mentions cannot be judged on it.
 """
@@ -12,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from surefit.decision import ABSTAINED_ID
 from surefit.errors import DataError
 from surefit.types import MULTI_LABEL, FloatArray, Int64Array, LabelSchema
 
@@ -46,14 +49,15 @@ class EvaluationResult:
     """How a classifier did on n labelled rows.
 
     Attributes:
-        accuracy: share of rows decided exactly right (for several labels: the whole set right).
+        accuracy: share of all rows decided exactly right (for several labels: the whole set right).
         macro: averages in which every class counts the same.
         weighted: averages in which a class counts by its support.
         per_class: figures by class name, in the order of the class ids.
         confusion_matrix: rows of class i decided as class j, shape (classes, classes). For
             several labels one matrix a class, shape (classes, 2, 2), "no" before "yes". Rows are
-            the truth.
+            the truth; rows that the model abstains from are left out.
         n: number of rows.
+        answered: how many of them the model did not abstain from.
         loss: log loss (cross-entropy in nats) a row; for several labels a row and class.
     """
 
@@ -63,7 +67,12 @@ class EvaluationResult:
     per_class: dict[str, ClassFigures]
     confusion_matrix: ConfusionMatrix
     n: int
+    answered: int
     loss: float
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.answered <= self.n:
+            raise ValueError(f"answered must be between 0 and n, got {self.answered} of {self.n}")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values under the same names, as they stand in `metrics.json`."""
@@ -77,7 +86,8 @@ def evaluate(targets: Int64Array, probabilities: FloatArray, predicted: Int64Arr
         targets: the truth, class ids of shape (n,) for single label, else 0/1 of shape
             (n, classes).
         probabilities: shape (n, classes); the log loss is theirs.
-        predicted: what `surefit.decision.decide` made of them, in the form of the targets.
+        predicted: what `surefit.decision.decide` made of them, in the form of the targets;
+            `ABSTAINED_ID` where the model abstains.
         schema: the classes.
 
     Returns:
@@ -103,6 +113,7 @@ def evaluate(targets: Int64Array, probabilities: FloatArray, predicted: Int64Arr
         },
         confusion_matrix=_confusion_matrix(truth, answers, labels, schema),
         n=len(targets),
+        answered=int(np.count_nonzero(predicted != ABSTAINED_ID)) if predicted.ndim == 1 else len(targets),
         loss=_log_loss(targets, probabilities, schema),
     )
 

@@ -124,7 +124,8 @@ class TextClassifier:
             one `Prediction` for a text, a list of them for several, both in order; for a DataFrame
             a copy with the columns "prediction", "probability", "truncated" and "reason" added,
             for other tables an Arrow table with them. A row that cannot be used has an empty label
-            and the reason.
+            and the reason; one that the model abstains from has its scores and an empty label, and
+            `abstained` says so, in a table the reason "abstained".
 
         Raises:
             DataError: the column of a table is not certain, or its rows cannot be read.

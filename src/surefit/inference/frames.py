@@ -30,7 +30,7 @@ def with_predictions(table: Any, predictions: Sequence[Prediction]) -> Any:
             "prediction": pa.array([prediction.label for prediction in predictions], pa.string()),
             "probability": np.array([prediction.score for prediction in predictions], dtype=np.float64),
             "truncated": np.array([prediction.truncated for prediction in predictions], dtype=np.bool_),
-            "reason": pa.array([prediction.reason for prediction in predictions], pa.string()),
+            "reason": pa.array([prediction.unanswered for prediction in predictions], pa.string()),
         }
     )
     arrow = isinstance(table, pa.Table)

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from surefit.decision import to_predictions
+from surefit.decision import expected_costs, preferred_classes, to_predictions
 from surefit.model.heads import has_one_logit
 from surefit.model.pretrained import SavedClassifier
 from surefit.text.packing import pack
@@ -22,7 +22,7 @@ from surefit.trace import (
     LayerTrace,
     PredictionTrace,
 )
-from surefit.types import MULTI_LABEL, SINGLE_LABEL, Encoding, Prediction
+from surefit.types import MULTI_LABEL, NEVER_ANSWERED, SINGLE_LABEL, Encoding, Prediction
 
 # Padding shown behind the text's tokens, so that the mask has something to hide.
 _PADDING_SHOWN = 2
@@ -133,13 +133,29 @@ def _prediction(saved: SavedClassifier, prediction: Prediction) -> _Shown:
     for position in _shown_order(np.array(prediction.scores)):
         name = saved.schema.id2label[position]
         decided = name in prediction.labels
-        rows.append((name, prediction.scores[position], _threshold(saved, position, decided), "<- label" if decided else ""))
+        held_against = _held_against(saved, prediction, position, decided)
+        rows.append((name, prediction.scores[position], held_against, "<- label" if decided else ""))
+    header = "threshold" if saved.rule.costs is None else "expected cost"
     note = f"label: {prediction.label or 'none'}, probability {prediction.score:.4f}"
-    return ("class", "probability", "threshold", ""), rows, note
+    return ("class", "probability", header, ""), rows, _abstention(saved, prediction) or note
 
 
-def _threshold(saved: SavedClassifier, position: int, decided: bool) -> float | str:
-    """What the probability of a class was held against."""
+def _abstention(saved: SavedClassifier, prediction: Prediction) -> str:
+    """Why the model abstains, where it does."""
+    if not prediction.abstained or saved.rule.abstain_below is None:
+        return ""
+    class_id = int(preferred_classes(np.array([prediction.scores]), saved.rule)[0])
+    name, bound = saved.schema.id2label[class_id], saved.rule.abstain_below[class_id]
+    if bound == NEVER_ANSWERED:
+        return f"label: none, the model abstains: it would be {name}, which it never answers"
+    probability = prediction.scores[class_id]
+    return f"label: none, the model abstains: it would be {name}, whose probability {probability:.4f} is below {bound:.4f}"
+
+
+def _held_against(saved: SavedClassifier, prediction: Prediction, position: int, decided: bool) -> float | str:
+    """What the probability of a class was held against, or what the class would cost."""
+    if saved.rule.costs is not None:
+        return float(expected_costs(np.array([prediction.scores]), saved.rule.costs)[0, position])
     if saved.rule.thresholds is not None:
         return float(saved.rule.thresholds[position])
     if saved.schema.problem_type == SINGLE_LABEL and len(saved.schema) > 2:

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +44,7 @@ from surefit.model.classifier import Classifier, SequenceClassifier
 from surefit.model.configuration import is_plain_bert
 from surefit.model.heads import Head, choose_head, has_one_logit, one_row, two_rows
 from surefit.model.int8_ranges import Int8Facts
+from surefit.model.saved_rule import rule_from_json, rule_to_json
 from surefit.text.tokenizer import TextTokenizer
 from surefit.types import DecisionRule, LabelSchema
 
@@ -117,7 +117,7 @@ def save_classifier(
         directory: where to.
         classifier: its weights are written in fp32; it is not changed.
         tokenizer: its maximum length is written too.
-        rule: temperature and thresholds.
+        rule: how probabilities and labels are made.
         base_model: what was fine-tuned, as `Pretrained.source` says it.
         facts: anything else for `surefit.json`, such as fingerprints of the data.
     """
@@ -134,7 +134,7 @@ def save_classifier(
             "problem_type": classifier.schema.problem_type,
             "head": classifier.head,
             "max_length": tokenizer.max_length,
-            "decision": {"temperature": rule.temperature, "thresholds": rule.thresholds},
+            "decision": rule_to_json(rule),
             "base_model": base_model,
             "sha256": {file: sha256_of(temporary / file) for file in _HASHED},
         }
@@ -303,9 +303,7 @@ def _schema_of(config: Mapping[str, Any], path: Path) -> LabelSchema:
 def _read_decision(facts: Mapping[str, Any], schema: LabelSchema, path: Path) -> tuple[float, DecisionRule, Head, int]:
     """Temperature, rule for calibrated logits, head and maximum length."""
     try:
-        decision = facts["decision"]
-        temperature, thresholds, max_length = _number(decision["temperature"]), decision["thresholds"], facts["max_length"]
-        fitted = DecisionRule(temperature, None if thresholds is None else tuple(_number(value) for value in list(thresholds)))
+        fitted, max_length = rule_from_json(facts["decision"]), facts["max_length"]
         if isinstance(max_length, bool) or not isinstance(max_length, int):
             raise ValueError(f"max_length, which must be a whole number, got {max_length!r}")
         if facts["head"] not in ("softmax", "sigmoid"):
@@ -315,10 +313,14 @@ def _read_decision(facts: Mapping[str, Any], schema: LabelSchema, path: Path) ->
         raise ModelError(f"{path} is damaged: {type(error).__name__} at {error}") from None
     except UsageError:
         raise ModelError(f"{path} and config.json disagree about the head; they do not belong together") from None
-    thresholds_fit = fitted.thresholds is None or len(fitted.thresholds) == len(schema)
-    if facts.get("problem_type") != schema.problem_type or not thresholds_fit:
+    try:
+        fitted.require_fit(schema)
+        fits = facts.get("problem_type") == schema.problem_type
+    except ValueError:
+        fits = False
+    if not fits:
         raise ModelError(f"{path} and config.json disagree about the classes; they do not belong together")
-    return temperature, DecisionRule(1.0, fitted.thresholds), head, max_length
+    return fitted.temperature, replace(fitted, temperature=1.0), head, max_length
 
 
 def _read_int8(facts: Mapping[str, Any], classifier: SequenceClassifier, path: Path) -> Int8Facts | None:
@@ -334,17 +336,6 @@ def _read_int8(facts: Mapping[str, Any], classifier: SequenceClassifier, path: P
     ):
         raise ModelError(f"{path} and config.json disagree about the activations; they do not belong together")
     return found
-
-
-def _number(value: object) -> float:
-    """A finite number as JSON has it.
-
-    Raises:
-        ValueError, OverflowError: it is none.
-    """
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ValueError(f"a value that must be a finite number, got {value!r}")
-    return float(value)
 
 
 def _require_unchanged(directory: Path, facts: Mapping[str, Any]) -> None:

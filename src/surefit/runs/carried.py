@@ -7,12 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from surefit.decision import ABSTAINED_ID
 from surefit.model.pretrained import Pretrained
 from surefit.runs.results import Judged
 from surefit.runs.rows import PreparedRows
 from surefit.runs.tokens import EncodedRows
 from surefit.text.packing import lengths_of
 from surefit.trace import PADDING_SENTENCES
+from surefit.types import ABSTAINED
 
 # Padding shown behind the example's tokens, so that the mask has something to hide.
 _PADDING_SHOWN = 2
@@ -43,6 +45,7 @@ def carried_example(
     tokenizer = pretrained.tokenizer
     padded = np.append(encoding.input_ids, np.full(_PADDING_SHOWN, tokenizer.pad_token_id, dtype=np.int32))
     decided = int(judged.predicted[row])
+    shown = int(judged.probabilities[row].argmax()) if decided == ABSTAINED_ID else decided
     return {
         "read": _text_fields(raw, raw_row) | {"label": raw.labels[raw_row].as_py()[0], "line": int(raw.lines[raw_row])},
         "clean": _text_fields(test.examples, row),
@@ -58,8 +61,8 @@ def carried_example(
         },
         "train": {"logits": [round(float(logit), 4) for logit in logits[row]][:10]},
         "evaluate": {
-            "prediction": schema.id2label[decided],
-            "probability": round(float(judged.probabilities[row, decided]), 4),
+            "prediction": f"({ABSTAINED})" if decided == ABSTAINED_ID else schema.id2label[decided],
+            "probability": round(float(judged.probabilities[row, shown]), 4),
             "truth": schema.id2label[int(test.targets[row])],
         },
     }

@@ -10,6 +10,7 @@ import numpy as np
 
 from surefit.config import ReadSettings
 from surefit.data.clean import clean, encode_labels
+from surefit.decision import ABSTAINED_ID
 from surefit.evaluation.metrics import evaluate
 from surefit.inference.classifier import load
 from surefit.progress import Progress
@@ -65,7 +66,7 @@ def evaluate_file(
     progress.note(classifier.engine_in_words)
     predictions = [predictions[record - 1] for record in reading.examples.records.tolist()]
     ids = classifier.schema.label2id
-    predicted = np.array([ids[prediction.label] for prediction in predictions], dtype=np.int64)
+    predicted = np.array([ABSTAINED_ID if said.abstained else ids[said.label] for said in predictions], dtype=np.int64)
     scores = np.array([prediction.scores for prediction in predictions], dtype=np.float64)
     result = evaluate(np.asarray(targets, dtype=np.int64), scores, predicted, classifier.schema)
     return {

@@ -77,6 +77,7 @@ class _Result(EvaluationResult):
     confusion_matrix: list[list[int]]
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         classes = len(self.per_class)
         if [len(row) for row in self.confusion_matrix] != [classes] * classes:
             raise ValueError(f"has {classes} classes and a confusion_matrix of another size")

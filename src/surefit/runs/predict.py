@@ -20,6 +20,7 @@ from surefit.inference.classifier import TextClassifier, load
 from surefit.progress import Progress
 from surefit.runs.directory import require_run
 from surefit.runs.predicted import PredictedRows
+from surefit.types import ABSTAINED
 
 
 def predict_texts(
@@ -102,7 +103,7 @@ def _predict_windows(
     classifier: TextClassifier, source: RecordSource, records: int, progress: Progress
 ) -> Generator[PredictedRows, None, None]:
     reasons: Counter[str] = Counter()
-    truncated = 0
+    truncated = abstained = 0
     progress.begin("predict", records)
     for window, predictions in classifier.predict_windows(windows(source), progress):
         used, others = window.examples, window.rejected_cells
@@ -118,17 +119,22 @@ def _predict_windows(
         )
         reasons.update(said.reason for said in predictions if said.reason)
         truncated += sum(said.truncated for said in predictions)
+        abstained += sum(said.abstained for said in predictions)
     progress.end()
-    for note in (*_result_notes(reasons, truncated, classifier.max_length), classifier.engine_in_words):
+    for note in (*_result_notes(reasons, abstained, truncated, classifier.max_length), classifier.engine_in_words):
         progress.note(note)
 
 
-def _result_notes(reasons: Counter[str], truncated: int, max_length: int) -> list[str]:
+def _result_notes(reasons: Counter[str], abstained: int, truncated: int, max_length: int) -> list[str]:
     """What is worth saying of how rows were classified: rows without an answer, and texts that were not read whole."""
     notes = []
     if reasons:
         each = ", ".join(f"{count:,} {reason}" for reason, count in reasons.most_common())
         notes.append(f"rows that could not be classified: {each}; they have an empty label and the reason")
+    if abstained:
+        notes.append(
+            f"rows that the model abstained from: {abstained:,}; they have an empty label and the reason {ABSTAINED!r}"
+        )
     if truncated:
         notes.append(f"texts that were cut to the {max_length} tokens that the model reads: {truncated:,}")
     return notes

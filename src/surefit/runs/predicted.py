@@ -65,14 +65,14 @@ class PredictedRows:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The columns of a table: id, text, text_pair where rows are pairs, label, probability, truncated, reason."""
+        """Columns of a table: id, text, text_pair where rows are pairs, label, probability, truncated, reason (of no label)."""
         return tuple(name for name in _KINDS if name != "text_pair" or self.text_pairs is not None)
 
     def cells(self) -> Iterator[tuple[object, ...]]:
         """The rows of a table with these columns."""
         given = [column for column in (self.ids, self.texts, self.text_pairs) if column is not None]
         for texts, said in zip(zip(*given, strict=True), self.predictions, strict=True):
-            yield *texts, said.label, said.score, said.truncated, said.reason
+            yield *texts, said.label, said.score, said.truncated, said.unanswered
 
     def to_dicts(self) -> list[dict[str, Any]]:
         """One dictionary a row, with the probability of each class."""

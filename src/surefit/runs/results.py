@@ -22,7 +22,7 @@ class Judged:
 
     Attributes:
         probabilities: shape (n, classes).
-        predicted: class ids, shape (n,), or 0/1 for each class, shape (n, classes).
+        predicted: class ids, shape (n,), -1 where the model abstains, or 0/1 for each class, shape (n, classes).
         result: the figures.
     """
 

@@ -55,6 +55,8 @@ def _per_class(result: Mapping[str, Any], title: str, lead: str) -> Table:
     rows = [(name, *_three(figures), f"{figures['support']:,}") for name, figures in shown]
     rows += [(f"{kind} average", *_three(result[kind]), f"{result['n']:,}") for kind in ("macro", "weighted")]
     note = f"accuracy {result['accuracy']:.2%} on {result['n']:,} rows"
+    if result["answered"] < result["n"]:
+        note += f", of which {result['answered']:,} are answered; those that the model abstained from count as not right"
     if len(classes) > len(shown):
         note += f"; the {len(shown)} classes with the lowest F1 of {len(classes)} are shown, metrics.json has all"
     return Table(title, ("class", "precision", "recall", "F1", "rows"), tuple(rows), note, lead)
@@ -97,7 +99,12 @@ def prediction_table(predicted: PredictedRows) -> Table:
     """Predictions for the terminal."""
     texts = list(zip(predicted.texts, *filter(None, [predicted.text_pairs]), strict=True))
     rows = [
-        (*given, said.label or f"({said.reason})", f"{said.score:.4f}" if said.labels else "", "yes" if said.truncated else "")
+        (
+            *given,
+            said.label or f"({said.unanswered})",
+            f"{said.score:.4f}" if said.labels or said.abstained else "",
+            "yes" if said.truncated else "",
+        )
         for given, said in zip(texts, predicted.predictions, strict=True)
     ]
     names = ("text",) if predicted.text_pairs is None else ("text", "second text")

@@ -13,6 +13,7 @@ from surefit.artifacts import RunDirectory, atomic_writer, write_csv, write_json
 from surefit.data.audit import Audit
 from surefit.data.leaks import LEAK_KINDS
 from surefit.data.split import SPLIT_NAMES
+from surefit.decision import ABSTAINED_ID
 from surefit.progress import Progress, StepRecord
 from surefit.runs.rejected import REJECTED_COLUMNS, rejected_cells
 from surefit.runs.results import Judged
@@ -151,4 +152,6 @@ def _prediction_rows(rows: PreparedRows, judged: Judged) -> Iterator[tuple[objec
 
 
 def _joined(target: Any, names: tuple[str, ...], single: bool) -> str:
-    return names[int(target)] if single else "|".join(names[position] for position in np.flatnonzero(target))
+    if single:
+        return "" if target == ABSTAINED_ID else names[int(target)]
+    return "|".join(names[position] for position in np.flatnonzero(target))
