@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from surefit.config import TrainingSettings
-from surefit.inference.calibration import prepare_int8
 from surefit.inference.engine import predict_logits
+from surefit.inference.int8 import prepare_int8
 from surefit.progress import Progress
 from surefit.runs.carried import carried_example
 from surefit.runs.job import Job

@@ -13,8 +13,8 @@ import torch
 from learnable_rows import learnable_rows
 from processor import needs_int8
 from surefit.config import ModelSettings
-from surefit.inference.calibration import compare, find_ranges, prepare_int8
 from surefit.inference.engine import predict_logits
+from surefit.inference.int8 import compare, find_ranges, prepare_int8
 from surefit.model.hardware import Hardware
 from surefit.model.int8_ranges import Int8Facts
 from surefit.model.pretrained import load_classifier, load_pretrained

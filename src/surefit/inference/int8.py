@@ -21,7 +21,7 @@ from surefit.progress import Progress
 from surefit.text.packing import length_sorted_batches, lengths_of, pack
 from surefit.types import DecisionRule, Encoding, Int64Array, LabelSchema
 
-_CALIBRATION_TOKENS = 8192
+_RANGE_TOKENS = 8192
 _MOST_LOST = 0.01
 _MOST_CHECKED_ROWS = 4096
 
@@ -99,7 +99,7 @@ def find_ranges(classifier: SequenceClassifier, encodings: Sequence[Encoding]) -
     """
     order = np.random.default_rng(0).permutation(len(encodings))
     ends = np.cumsum(lengths_of(encodings)[order])
-    rows = [encodings[row] for row in order[: 1 + int(np.searchsorted(ends, _CALIBRATION_TOKENS))]]
+    rows = [encodings[row] for row in order[: 1 + int(np.searchsorted(ends, _RANGE_TOKENS))]]
 
     finder = RangeFinder()
     batches = (pack(rows, own) for own in length_sorted_batches(lengths_of(rows), MAX_BATCH_TOKENS))
