@@ -129,13 +129,13 @@ def _classes(judgement: Judgement, standards: VerdictSettings) -> Iterator[Reaso
     may_miss = len(judged) // 20 if many else 0
     hidden = [name for name in result.per_class if _hidden(judgement, name, standards)]
     if hidden:
-        recalls = (
+        recalls = [
             f"{name!r} {result.per_class[name].recall:.2f} {_between(intervals.per_class[name].recall)}" for name in hidden
-        )
+        ]
         weight = NOT_RELIABLE if len(hidden) > may_miss else WITH_CARE
         behind = f", behind an accuracy of {result.accuracy:.3f}" if result.accuracy >= standards.good_accuracy else ""
-        sentence = f"Of {_classes_in_words(len(hidden))} less than {standards.hidden_recall:.0%} is found{behind}: {_listed(list(recalls))}."
-        yield Reason(weight, sentence)
+        sentence = f"Of {_classes_in_words(len(hidden))} less than {standards.hidden_recall:.0%} is found{behind}"
+        yield Reason(weight, f"{sentence}: {_listed(recalls)}.")
     missing = [name for name in judged if _short(judgement, name, standards)]
     if missing:
         shown = _listed([_short(judgement, name, standards) for name in missing])
@@ -150,8 +150,8 @@ def _classes(judgement: Judgement, standards: VerdictSettings) -> Iterator[Reaso
         yield Reason(GOOD, f"{sentence}and a recall of {standards.good_recall:g} at least ({len(judged)} classes).")
     if few:
         shown = _listed([f"{name!r} {result.per_class[name].support}" for name in few])
-        sentence = f"{_classes_in_words(len(few)).capitalize()} with under {standards.rows_per_class} test rows are too few to tell: {shown}."
-        yield Reason(WITH_CARE if len(few) > may_miss or not judged else GOOD, sentence)
+        sentence = f"There are under {standards.rows_per_class} test rows, too few to tell, of {_classes_in_words(len(few))}"
+        yield Reason(WITH_CARE if len(few) > may_miss or not judged else GOOD, f"{sentence}: {shown}.")
 
 
 def _hidden(judgement: Judgement, name: str, standards: VerdictSettings) -> bool:

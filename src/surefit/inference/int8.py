@@ -58,6 +58,7 @@ def prepare_int8(
     validation: Sequence[Encoding],
     logits: NDArray[np.float32],
     targets: Int64Array,
+    rule: DecisionRule,
     progress: Progress | None = None,
 ) -> dict[str, Any] | None:
     """What a model must know to predict in int8, and what doing so changes.
@@ -68,6 +69,7 @@ def prepare_int8(
         validation: rows that it did not learn from.
         logits: its answers to these, shape (rows, classes).
         targets: the right answers, in the form that `surefit.decision.decide` gives.
+        rule: makes answers of logits.
         progress: told how many rows are checked.
 
     Returns:
@@ -86,7 +88,7 @@ def prepare_int8(
     twin.prepare(hardware, int8=ranges)
     found = predict_logits(twin, validation[checked], progress)
     progress.end()
-    check = compare(found, logits[checked], targets[checked], classifier.schema)
+    check = compare(found, logits[checked], targets[checked], classifier.schema, rule)
     return Int8Facts(ranges, check.safe).to_json() | {"check": asdict(check)}
 
 
@@ -107,7 +109,9 @@ def find_ranges(classifier: SequenceClassifier, encodings: Sequence[Encoding]) -
     return finder.ranges()
 
 
-def compare(int8: NDArray[np.float32], plain: NDArray[np.float32], targets: Int64Array, schema: LabelSchema) -> Int8Check:
+def compare(
+    int8: NDArray[np.float32], plain: NDArray[np.float32], targets: Int64Array, schema: LabelSchema, rule: DecisionRule
+) -> Int8Check:
     """Compares answers to the same rows.
 
     Args:
@@ -115,11 +119,11 @@ def compare(int8: NDArray[np.float32], plain: NDArray[np.float32], targets: Int6
         plain: logits of the same classifier in float.
         targets: the right answers.
         schema: the classes.
+        rule: makes answers of logits.
     """
     from scipy.stats import binomtest
 
-    ours, others = (probabilities(logits, schema.problem_type) for logits in (int8, plain))
-    rule = DecisionRule()
+    ours, others = (probabilities(logits, schema.problem_type, rule.temperature) for logits in (int8, plain))
     answers = [decide(scores, schema, rule).reshape(len(scores), -1) for scores in (ours, others)]
     changed = (answers[0] != answers[1]).any(axis=1)
     was_right = (answers[1] == targets.reshape(len(targets), -1)).all(axis=1)

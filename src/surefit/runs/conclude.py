@@ -10,6 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from surefit.config import TrainingSettings
+from surefit.decision import decide, probabilities
+from surefit.evaluation.calibration import fit_temperature, scale_temperature
+from surefit.evaluation.threshold_report import threshold_report
+from surefit.evaluation.thresholds import ScoredRows, fit_rule
 from surefit.inference.engine import predict_logits
 from surefit.inference.int8 import prepare_int8
 from surefit.progress import Progress
@@ -20,7 +24,9 @@ from surefit.runs.results import Judged, compare_with_baselines, judge
 from surefit.trace import STAGE_SENTENCES, PipelineRecorder, RunTrace, StageTrace, TrainingTrace
 from surefit.training.early_stopping import best_epoch, should_stop
 from surefit.training.state import TrainingState
-from surefit.types import DecisionRule
+from surefit.types import DecisionRule, Int64Array, LabelSchema
+
+_MOST_TRAINING_ROWS = 2000
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,12 +37,14 @@ class Conclusion:
         test: the answers to the test rows.
         metrics: the content of `metrics.json`.
         trace: the content of `trace.json`.
+        rule: the decision rule, for `surefit.json`.
         int8: how the model predicts in int8, for `surefit.json`; None where it cannot.
     """
 
     test: Judged
     metrics: dict[str, Any]
     trace: RunTrace
+    rule: DecisionRule
     int8: dict[str, Any] | None
 
 
@@ -51,21 +59,40 @@ def conclude(job: Job, state: TrainingState, recorder: PipelineRecorder, progres
     """
     start = time.perf_counter()
     rows, encoded, settings = job.rows, job.encoded, job.settings
-    progress.begin("evaluate", len(encoded.splits["test"]) + len(encoded.splits["validation"]))
-    rule = DecisionRule()
-    classifier = job.pretrained.classifier
-    logits = {name: predict_logits(classifier, encoded.splits[name], progress) for name in ("validation", "test")}
-    judged = {name: judge(logits[name], rows.splits[name].targets, rows.schema, rule) for name in ("validation", "test")}
-    right = np.asarray(rows.splits["validation"].targets, dtype=np.int64)
+    schema, classifier = rows.schema, job.pretrained.classifier
+    targets = {name: np.asarray(part.targets, dtype=np.int64) for name, part in rows.splits.items()}
+    known = _sample_of_training(len(targets["train"]), settings.seed)
+    encodings = {
+        "train": [encoded.splits["train"][row] for row in known.tolist()],
+        "validation": encoded.splits["validation"],
+        "test": encoded.splits["test"],
+    }
+    progress.begin("evaluate", sum(map(len, encodings.values())))
+    logits = {name: predict_logits(classifier, of_split, progress) for name, of_split in encodings.items()}
+    temperature = fit_temperature(logits["validation"], targets["validation"], schema.problem_type)
+    scored = {
+        name: ScoredRows(probabilities(logits[name], schema.problem_type, temperature), targets[name])
+        for name in ("validation", "test")
+    }
+    fitted = fit_rule(scored["validation"], schema, job.request, temperature)
+    judged = {name: judge(logits[name], targets[name], schema, fitted.rule) for name in ("validation", "test")}
     int8 = prepare_int8(
-        classifier, encoded.splits["train"], encoded.splits["validation"], logits["validation"], right, progress
+        classifier,
+        encoded.splits["train"],
+        encoded.splits["validation"],
+        logits["validation"],
+        targets["validation"],
+        fitted.rule,
+        progress,
     )
     progress.begin("baselines", 0)
     baselines = compare_with_baselines(rows.splits, judged["test"].predicted, rows.schema, settings.seed)
     progress.end()
     _record_evaluation(judged["test"], judged["validation"].result.n, recorder, time.perf_counter() - start)
     trace = RunTrace(
-        recorder.finish(carried_example(rows, encoded, job.pretrained, logits["test"], judged["test"])),
+        recorder.finish(
+            carried_example(rows, encoded, job.pretrained, logits["test"] / np.float32(temperature), judged["test"])
+        ),
         TrainingTrace(
             epochs=tuple(state.epochs),
             best_epoch=best_epoch(state.epochs),
@@ -78,9 +105,12 @@ def conclude(job: Job, state: TrainingState, recorder: PipelineRecorder, progres
     metrics = {
         "leaks": rows.leaks,
         "test": judged["test"].result.to_dict(),
-        **_without_leaks(job, logits["test"], rule),
+        **_without_leaks(job, logits["test"], fitted.rule),
         "validation": judged["validation"].result.to_dict(),
         "baselines": baselines.to_dict(),
+        "calibration": scale_temperature(temperature, logits["test"], targets["test"], schema.problem_type).to_dict(),
+        "thresholds": threshold_report(scored["validation"], scored["test"], schema, job.request, fitted).to_dict(),
+        "overfitting": _overfitting(logits["train"], targets["train"][known], scored["validation"], schema),
         "training": {
             "epochs": len(state.epochs),
             "best_epoch": best_epoch(state.epochs),
@@ -88,7 +118,28 @@ def conclude(job: Job, state: TrainingState, recorder: PipelineRecorder, progres
             "from_run": not job.pretrained.new_parameters,
         },
     }
-    return Conclusion(judged["test"], metrics, trace, int8)
+    return Conclusion(judged["test"], metrics, trace, fitted.rule, int8)
+
+
+def _sample_of_training(rows: int, seed: int) -> Int64Array:
+    """Training rows that are judged too, so that overfitting can be seen: at most 2,000, rising."""
+    order = np.random.default_rng(seed).permutation(rows)[:_MOST_TRAINING_ROWS]
+    return np.sort(order).astype(np.int64)
+
+
+def _overfitting(
+    logits: NDArray[np.float32], targets: Int64Array, validation: ScoredRows, schema: LabelSchema
+) -> dict[str, float | int]:
+    """The most probable class on rows that were learned from, beside the validation rows."""
+    plain = DecisionRule()
+    known = judge(logits, targets, schema, plain).result.accuracy
+    unknown = float((decide(validation.probabilities, schema, plain) == validation.targets).mean())
+    return {
+        "training_rows": len(targets),
+        "training_accuracy": known,
+        "validation_accuracy": unknown,
+        "gap": known - unknown,
+    }
 
 
 def _without_leaks(job: Job, logits: NDArray[np.float32], rule: DecisionRule) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from surefit.config import Settings
+from surefit.evaluation.requests import DecisionRequest
 from surefit.model.hardware import Hardware
 from surefit.model.pretrained import Pretrained
 from surefit.runs.rows import PreparedRows
@@ -21,6 +22,7 @@ class Job:
         encoded: the same rows as token ids.
         pretrained: the classifier to be fine-tuned, and its tokenizer.
         hardware: what to compute on.
+        request: what is asked of the decision rule.
     """
 
     settings: Settings
@@ -28,3 +30,4 @@ class Job:
     encoded: EncodedRows
     pretrained: Pretrained
     hardware: Hardware
+    request: DecisionRequest

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from surefit.artifacts import RunDirectory, remove, sha256_of, write_json
-from surefit.config import Settings
+from surefit.config import Settings, options_of_file
 from surefit.data.audit import Audit, Source, Splits, TokenCounts, audit
 from surefit.data.leaks import LEAK_KINDS
 from surefit.errors import Interrupted, UsageError
@@ -26,6 +26,7 @@ from surefit.runs.lock import RunLock
 from surefit.runs.model_card import write_model_card
 from surefit.runs.resume import require_same_run, resume_command, resumed_hardware, resumed_model, resumed_settings
 from surefit.runs.rows import prepare_rows
+from surefit.runs.rules import request_of
 from surefit.runs.seen import unknown_account
 from surefit.runs.sources import Sources, source_name
 from surefit.runs.tokens import encode_rows
@@ -33,7 +34,6 @@ from surefit.runs.write import write_preparation, write_results
 from surefit.trace import PipelineRecorder
 from surefit.training.checkpoint import Checkpoints
 from surefit.training.optimizer import peak_learning_rate
-from surefit.types import DecisionRule
 
 __all__ = ["TrainedRun", "open_run", "train"]
 
@@ -46,6 +46,7 @@ def train(
     test: Any = None,
     resume: bool = False,
     overwrite: bool = False,
+    config: str | Path | None = None,
     progress: Progress | None = None,
     **options: Any,
 ) -> TrainedRun:
@@ -59,6 +60,7 @@ def train(
         resume: go on with the run that is there; where there is none yet, start.
         overwrite: replace the run that is there.
         progress: told what happens.
+        config: TOML file with settings by their names; those given as `options` come before it.
         options: settings by their names in `surefit.config`, for instance `epochs=2` or
             `text="review"`.
 
@@ -74,6 +76,7 @@ def train(
         Interrupted: Ctrl-C, SIGTERM or SIGHUP; the run can be resumed.
     """
     progress = progress or Progress()
+    options = options if config is None else options_of_file(config) | options
     sources = Sources(data, validation, test)
     directory = RunDirectory(Path(run) if run is not None else default_run_path(source_name(data)))
     for name, file in (("validation", validation), ("test", test)):
@@ -103,16 +106,18 @@ def _train(
 ) -> TrainedRun:
     """What `train` does once it is settled what is trained where."""
     recorder = PipelineRecorder()
+    request_of(settings.decision)  # what does not go together is said before the rows are read
     # A hub's model may have got a new version since a run began; the run goes on with its own.
     model = resumed_model(directory) if going_on else settings.model.model
     earlier = find_earlier_run(model)
     if earlier is not None and not earlier.seen.complete:
         progress.note(unknown_account(Path(model).expanduser()))
     rows = prepare_rows(sources, settings, earlier, recorder, progress)
+    request = request_of(settings.decision, rows.schema)
     hardware = resumed_hardware(directory, settings.machine) if going_on else choose_hardware(settings.machine)
     pretrained = load_pretrained(model, rows.schema, settings.model, settings.seed)
     encoded = encode_rows(rows, pretrained, settings.training.batch_size, recorder, progress)
-    job = Job(settings, rows, encoded, pretrained, hardware)
+    job = Job(settings, rows, encoded, pretrained, hardware, request)
     facts = _facts(job, sources)
     if going_on:
         require_same_run(directory, facts, progress)
@@ -157,6 +162,7 @@ def _facts(job: Job, sources: Sources) -> dict[str, Any]:
         "head": pretrained.classifier.head,
         "learning_rate": peak_learning_rate(settings.training, pretrained.classifier.config),
         "data": data_fingerprint(sources, rows),
+        "costs": job.request.costs,
         "split_sha256": split_fingerprint(rows),
         "versions": versions(),
         "machine": machine(job.hardware),
@@ -196,7 +202,7 @@ def _save(directory: RunDirectory, pretrained: Pretrained, end: Conclusion, fact
         directory.model,
         pretrained.classifier,
         pretrained.tokenizer,
-        DecisionRule(),
+        end.rule,
         base_model=facts["base_model"],
         facts={
             "training": {name: facts[name] for name in ("data", "versions", "machine")} | {"seed": facts["settings"]["seed"]},
