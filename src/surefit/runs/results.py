@@ -81,6 +81,8 @@ def compare_with_baselines(
         for name in ("train", "validation", "test")
     )
     baselines = fit_baselines(train, validation, test, schema, seed)
-    right = predicted == test.targets
-    comparisons = tuple(compare(right, baseline.predicted == test.targets, baseline.name) for baseline in baselines)
+    comparisons = tuple(
+        compare(test.targets, predicted, baseline.predicted, splits["test"].groups, schema, baseline.name)
+        for baseline in baselines
+    )
     return BaselineResults(baselines, comparisons)
