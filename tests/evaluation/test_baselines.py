@@ -9,7 +9,15 @@ import pyarrow as pa
 import pytest
 
 from surefit.evaluation import baselines
-from surefit.evaluation.baselines import LabelledExamples, fit_baselines, majority_class, tfidf_logistic_regression
+from surefit.evaluation.baselines import (
+    EMBEDDING_LOGISTIC_REGRESSION,
+    LabelledEmbeddings,
+    LabelledExamples,
+    embedding_logistic_regression,
+    fit_baselines,
+    majority_class,
+    tfidf_logistic_regression,
+)
 from surefit.types import SINGLE_LABEL, TEXT_TYPE, Examples, LabelSchema
 
 SCHEMA = LabelSchema(SINGLE_LABEL, ("negative", "positive"))
@@ -130,15 +138,58 @@ def test_a_large_training_set_is_sampled_and_the_result_says_so():
     assert baseline.fitted_rows == baselines._MAX_TRAIN_ROWS
 
 
-def test_a_sample_keeps_a_row_of_every_class_and_repeats_by_seed():
-    targets = np.zeros(5_000, dtype=np.int64)
-    targets[[17, 4_000]] = (1, 2)
-    rows = labelled([str(i) for i in range(5_000)], targets)
-    sample = baselines._sample(rows, 10, 0)
-    assert np.bincount(sample.targets).tolist() == [8, 1, 1]
-    assert len(sample.examples.ids.unique()) == 10
-    assert sample.examples.ids == baselines._sample(rows, 10, 0).examples.ids
-    assert sample.examples.ids != baselines._sample(rows, 10, 1).examples.ids
+def embedded(n, seed, classes=3, hidden=16):
+    """Noisy points around the centre of each class, in dimensions of very different size, one of which says nothing."""
+    rng = np.random.default_rng(seed)
+    targets = rng.integers(0, classes, n)
+    points = rng.standard_normal((n, hidden)) + 2 * np.eye(classes, hidden)[targets]
+    sizes = np.geomspace(0.01, 100, hidden)
+    sizes[-1] = 0
+    return LabelledEmbeddings((points * sizes).astype(np.float32), targets)
+
+
+ABC = LabelSchema(SINGLE_LABEL, ("a", "b", "c"))
+
+
+def test_a_linear_model_on_embeddings_finds_classes_in_dimensions_of_any_size():
+    baseline = embedding_logistic_regression(embedded(600, 0), embedded(200, 1), embedded(1_000, 2), ABC, 0)
+    # Four times as near to the own centre as chance puts a point to another: the best rule is right in some 86%.
+    assert 0.80 < baseline.result.accuracy < 0.95
+    assert baseline.fitted_rows == 600
+    assert baseline.name == "logistic regression on frozen embeddings"
+
+
+def test_the_penalty_of_the_model_on_embeddings_is_chosen_on_validation_rows():
+    # A hundred dimensions, 150 rows, some mislabelled: clean rows want a strong penalty, these rows themselves a weak one.
+    train, clean = embedded(150, 0, classes=2, hidden=100), embedded(800, 1, classes=2, hidden=100)
+    schema = LabelSchema(SINGLE_LABEL, ("a", "b"))
+    flipped = np.random.default_rng(2).random(150) < 0.2
+    noisy = LabelledEmbeddings(train.embeddings, np.where(flipped, 1 - train.targets, train.targets))
+    chosen_by_clean_rows = embedding_logistic_regression(noisy, clean, clean, schema, 0)
+    chosen_by_its_own_rows = embedding_logistic_regression(noisy, noisy, clean, schema, 0)
+    assert chosen_by_clean_rows.result.accuracy > chosen_by_its_own_rows.result.accuracy + 0.03
+
+
+def test_a_class_that_embeddings_were_not_fitted_on_gets_no_probability():
+    two = embedded(100, 0, classes=2)
+    baseline = embedding_logistic_regression(two, two, LabelledEmbeddings(two.embeddings[:1], np.array([2])), ABC, 0)
+    assert baseline.result.n == 1
+    assert baseline.result.accuracy == 0.0
+
+
+def test_embeddings_must_match_the_targets():
+    with pytest.raises(ValueError, match="need as many targets"):
+        LabelledEmbeddings(np.zeros((2, 3), np.float32), np.zeros(3, np.int64))
+
+
+def test_embeddings_add_a_third_baseline_on_the_same_rows():
+    parts = [labelled(["x"] * n, embedded(n, seed).targets) for n, seed in ((60, 0), (20, 1), (30, 2))]
+    embeddings = [embedded(n, seed).embeddings for n, seed in ((60, 0), (20, 1), (30, 2))]
+    first = fit_baselines(*parts, ABC, 0, embeddings)
+    assert [baseline.name for baseline in first][2:] == [EMBEDDING_LOGISTIC_REGRESSION]
+    assert {baseline.result.n for baseline in first} == {30}
+    assert first[2].result.accuracy > first[1].result.accuracy + 0.2
+    assert fit_baselines(*parts, ABC, 0, embeddings)[2].result == first[2].result
 
 
 def test_the_dictionary_is_json_with_the_rows_fitted():

@@ -79,6 +79,20 @@ def test_first_tokens_are_those_of_the_plain_twin(lengths: list[int], compiled: 
     assert_same(InferenceTwins(compiled=compiled), ragged_batch(lengths))
 
 
+@each_batch
+@pytest.mark.parametrize("layers", [1, 3])
+@by_torch_and_by_compiled_loops
+def test_all_tokens_are_those_of_the_plain_twin(lengths: list[int], layers: int, compiled: bool):
+    twins, batch = InferenceTwins(compiled=compiled, num_hidden_layers=layers), ragged_batch(lengths)
+    found = twins.inference.all_tokens(batch)
+    with torch.no_grad():
+        expected = twins.plain.hidden_states(batch)[-1]
+    assert (found.dtype, found.shape) == (torch.float32, (batch.tokens, twins.config.hidden_size))
+    torch.testing.assert_close(found.double(), expected, atol=1e-5, rtol=0)
+    first = found[torch.from_numpy(batch.cu_seqlens[:-1]).long()]
+    torch.testing.assert_close(twins.inference.first_tokens(batch), first, atol=1e-5, rtol=0)
+
+
 @by_torch_and_by_compiled_loops
 def test_rows_of_512_tokens_are_those_of_the_plain_twin(compiled: bool):
     assert_same(InferenceTwins(max_position_embeddings=512, compiled=compiled), ragged_batch([512, 511, 300, 2]))

@@ -65,6 +65,15 @@ def test_outputs_and_gradients_are_those_of_the_plain_encoder(lengths: list[int]
 
 
 @on_reference
+@each_batch
+@pytest.mark.parametrize("layers", [1, 2])
+def test_all_tokens_are_those_of_the_plain_encoder(lengths: list[int], layers: int):
+    varlen, _, plain = twins(num_hidden_layers=layers)
+    batch = ragged_batch(lengths)
+    torch.testing.assert_close(varlen.all_tokens(batch), plain.hidden_states(batch)[-1], atol=1e-10, rtol=0)
+
+
+@on_reference
 def test_predictions_are_the_outputs_of_training_without_dropout():
     varlen, _, _ = twins()
     batch = ragged_batch([9, 20, 1])

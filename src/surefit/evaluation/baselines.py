@@ -1,11 +1,14 @@
 """What simpler models reach on the same test rows, so that the cost of BERT can be justified.
 
-Two baselines, fitted on the training rows and judged by the same `evaluate`:
+Three baselines, fitted on the training rows and judged by the same `evaluate`:
 
 - the majority class: always the most frequent class, with the class shares as probabilities;
 - TF-IDF + logistic regression: words and pairs of neighbouring words, sublinear term frequency,
   L2 penalty. Its one free setting, the inverse penalty C, is chosen by macro F1 on the validation
-  rows, the rows that also choose BERT's epoch.
+  rows, the rows that also choose BERT's epoch;
+- logistic regression on frozen embeddings: the same on what the pretrained encoder makes of each
+  text before it is fine-tuned, which says what fine-tuning adds. Embeddings are standardised, so
+  that one grid of C fits encoders whose dimensions differ in size.
 
 A "word" is cut as BERT's own pre-tokeniser cuts it: a run of letters and digits, or one
 punctuation mark or symbol, or one character of a script without spaces. So texts in Chinese, of
@@ -15,7 +18,7 @@ one word, or of emoji alone have words too.
 from __future__ import annotations
 
 import time
-import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,17 +28,25 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from surefit.decision import decide
+from surefit.evaluation.logistic_regression import (
+    EMBEDDING_C_GRID,
+    best_logistic_regression,
+    class_probabilities,
+    macro_f1_on,
+    sample_rows,
+)
 from surefit.evaluation.metrics import EvaluationResult, evaluate
 from surefit.types import TEXT_TYPE, DecisionRule, Examples, FloatArray, Int64Array, LabelSchema
 
 MAJORITY_CLASS = "majority class"
 TFIDF_LOGISTIC_REGRESSION = "TF-IDF + logistic regression"
+EMBEDDING_LOGISTIC_REGRESSION = "logistic regression on frozen embeddings"
 
 # Thai and Lao, Burmese, Khmer, Japanese kana, Chinese characters.
 _UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 _WORD_PATTERN = rf"[{_UNSPACED}]|[^\W{_UNSPACED}]+|[^\w\s]"
 
-_C_GRID = (1.0, 10.0, 100.0)
+_TFIDF_C_GRID = (1.0, 10.0, 100.0)
 _MAX_TRAIN_ROWS = 50_000
 _MAX_VALIDATION_ROWS = 10_000
 # About what BERT reads of a text at 512 tokens.
@@ -79,6 +90,30 @@ class LabelledExamples:
 
 
 @dataclass(frozen=True, eq=False)
+class LabelledEmbeddings:
+    """Rows as an encoder sees them and what they truly are, for single-label problems.
+
+    Attributes:
+        embeddings: shape (n, hidden), float32.
+        targets: class ids, shape (n,).
+    """
+
+    embeddings: NDArray[np.float32]
+    targets: Int64Array
+
+    def __post_init__(self) -> None:
+        if self.embeddings.ndim != 2 or self.targets.shape != self.embeddings.shape[:1]:
+            raise ValueError(f"embeddings of shape {self.embeddings.shape} need as many targets, got {self.targets.shape}")
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def take(self, rows: Int64Array) -> LabelledEmbeddings:
+        """The rows at the given positions, shape (m,), in that order."""
+        return LabelledEmbeddings(self.embeddings[rows], self.targets[rows])
+
+
+@dataclass(frozen=True, eq=False)
 class Baseline:
     """A simple model and how it did on the test rows.
 
@@ -102,9 +137,14 @@ class Baseline:
 
 
 def fit_baselines(
-    train: LabelledExamples, validation: LabelledExamples, test: LabelledExamples, schema: LabelSchema, seed: int
-) -> tuple[Baseline, Baseline]:
-    """Fits both baselines and judges them on the test rows.
+    train: LabelledExamples,
+    validation: LabelledExamples,
+    test: LabelledExamples,
+    schema: LabelSchema,
+    seed: int,
+    embeddings: Sequence[NDArray[np.float32]] | None = None,
+) -> tuple[Baseline, ...]:
+    """Fits the baselines and judges them on the test rows.
 
     Args:
         train: rows with at least two classes among them.
@@ -112,11 +152,20 @@ def fit_baselines(
         test: rows to be judged on, at least one.
         schema: the classes of a single-label problem.
         seed: decides which rows stand for a training set of more than 50,000 rows.
+        embeddings: of the rows of train, validation and test by the model before it is fine-tuned, each of
+            shape (rows, hidden); without them the third baseline is left out.
 
     Returns:
-        The majority class, then TF-IDF + logistic regression.
+        The majority class, TF-IDF + logistic regression, and logistic regression on frozen embeddings.
     """
-    return majority_class(train.targets, test.targets, schema), tfidf_logistic_regression(train, validation, test, schema, seed)
+    majority = majority_class(train.targets, test.targets, schema)
+    tfidf = tfidf_logistic_regression(train, validation, test, schema, seed)
+    if embeddings is None:
+        return majority, tfidf
+    embedded = [
+        LabelledEmbeddings(values, rows.targets) for values, rows in zip(embeddings, (train, validation, test), strict=True)
+    ]
+    return majority, tfidf, embedding_logistic_regression(embedded[0], embedded[1], embedded[2], schema, seed)
 
 
 def majority_class(train_targets: Int64Array, test_targets: Int64Array, schema: LabelSchema) -> Baseline:
@@ -138,14 +187,36 @@ def tfidf_logistic_regression(
 ) -> Baseline:
     """Fits a linear model on weighted word counts; arguments as for `fit_baselines`."""
     started = time.perf_counter()
-    train = _sample(train, _MAX_TRAIN_ROWS, seed)
-    validation = _sample(validation, _MAX_VALIDATION_ROWS, seed)
+    train = train.take(sample_rows(train.targets, _MAX_TRAIN_ROWS, seed))
+    validation = validation.take(sample_rows(validation.targets, _MAX_VALIDATION_ROWS, seed))
     vectorizer = _vectorizer(len(schema))
     features = vectorizer.fit_transform(train.documents())
-    model = _best_model(features, train.targets, vectorizer.transform(validation.documents()), validation.targets)
-    probabilities = np.zeros((len(test), len(schema)))
-    probabilities[:, model.classes_] = _normalized(model.predict_proba(vectorizer.transform(test.documents())))
+    score = macro_f1_on(vectorizer.transform(validation.documents()), validation.targets)
+    model = best_logistic_regression(features, train.targets, _TFIDF_C_GRID, score)
+    probabilities = class_probabilities(model, vectorizer.transform(test.documents()), len(schema))
     return _judge(TFIDF_LOGISTIC_REGRESSION, test.targets, probabilities, schema, len(train), started)
+
+
+def embedding_logistic_regression(
+    train: LabelledEmbeddings, validation: LabelledEmbeddings, test: LabelledEmbeddings, schema: LabelSchema, seed: int
+) -> Baseline:
+    """Fits a linear model on standardised embeddings, a linear probe (Alain and Bengio 2016, arXiv 1610.01644).
+
+    Args:
+        train: rows with at least two classes among them, embedded by a model that has learned from no label.
+        validation, test, schema, seed: as for `fit_baselines`.
+    """
+    from sklearn.preprocessing import StandardScaler
+
+    started = time.perf_counter()
+    train = train.take(sample_rows(train.targets, _MAX_TRAIN_ROWS, seed))
+    validation = validation.take(sample_rows(validation.targets, _MAX_VALIDATION_ROWS, seed))
+    scaler = StandardScaler()
+    features = scaler.fit_transform(train.embeddings)
+    score = macro_f1_on(scaler.transform(validation.embeddings), validation.targets)
+    model = best_logistic_regression(features, train.targets, EMBEDDING_C_GRID, score)
+    probabilities = class_probabilities(model, scaler.transform(test.embeddings), len(schema))
+    return _judge(EMBEDDING_LOGISTIC_REGRESSION, test.targets, probabilities, schema, len(train), started)
 
 
 def _judge(
@@ -154,16 +225,6 @@ def _judge(
     predicted = decide(probabilities, schema, DecisionRule())
     seconds = time.perf_counter() - started
     return Baseline(name, evaluate(targets, probabilities, predicted, schema), predicted, fitted_rows, seconds)
-
-
-def _sample(rows: LabelledExamples, most: int, seed: int) -> LabelledExamples:
-    """At most `most` rows at random, one of each class before all others so that none is lost."""
-    if len(rows) <= most:
-        return rows
-    order = np.random.default_rng(seed).permutation(len(rows))
-    first_of_class = np.unique(rows.targets[order], return_index=True)[1]
-    others = np.delete(order, first_of_class)
-    return rows.take(np.concatenate([order[first_of_class], others])[:most])
 
 
 def _vectorizer(classes: int) -> Any:
@@ -177,26 +238,3 @@ def _vectorizer(classes: int) -> Any:
         max_features=min(_MAX_FEATURES, _MAX_COEFFICIENTS // classes),
         dtype=np.float32,
     )
-
-
-def _best_model(features: Any, targets: Int64Array, validation_features: Any, validation_targets: Int64Array) -> Any:
-    """The logistic regression of the grid with the best macro F1 on validation; of equals the more penalised."""
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.metrics import f1_score
-
-    def macro_f1(model: Any) -> float:
-        predicted = model.predict(validation_features)
-        return float(f1_score(validation_targets, predicted, average="macro", zero_division=0.0))
-
-    with warnings.catch_warnings():
-        # Stopped short of its optimum, a baseline is still a baseline.
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        models = [LogisticRegression(C=c, max_iter=100).fit(features, targets) for c in _C_GRID]
-    return max(models, key=macro_f1)
-
-
-def _normalized(probabilities: NDArray[Any]) -> FloatArray:
-    """Rows that sum to 1 in float64 too; the model computes in float32."""
-    exact = probabilities.astype(np.float64)
-    return np.asarray(exact / exact.sum(axis=1, keepdims=True), dtype=np.float64)

@@ -10,6 +10,7 @@ from typing import TypeVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from surefit.inference.ahead import prepare_ahead
 from surefit.model.classifier import SequenceClassifier
@@ -18,7 +19,7 @@ from surefit.model.measured import Figure, is_steady
 from surefit.progress import Progress
 from surefit.text.packing import length_sorted_batches, lengths_of, pack
 from surefit.text.tokenizer import TextTokenizer
-from surefit.types import Encoding, Int64Array
+from surefit.types import Encoding, Int64Array, PackedBatch
 
 # Rows of a list that are sorted and computed together: enough for rows of equal length to find each other.
 WINDOW_ROWS = 1024
@@ -121,14 +122,38 @@ def predict_logits(
     Returns:
         logits in the order of the encodings, shape (rows, classes).
     """
-    classifier.take_threads()
     logits = np.zeros((len(encodings), len(classifier.schema)), dtype=np.float32)
-    with torch.no_grad():
-        for rows in (budget or BatchBudget(candidates=token_budgets(classifier.device))).batches(lengths_of(encodings)):
-            logits[rows] = classifier(pack(encodings, rows)).float().cpu().numpy()
-            if progress is not None:
-                progress.advance(len(rows))
+    for rows, values in compute_in_batches(classifier, classifier, encodings, progress, budget):
+        logits[rows] = values
     return logits
+
+
+def compute_in_batches(
+    classifier: SequenceClassifier,
+    compute: Callable[[PackedBatch], Tensor],
+    encodings: Sequence[Encoding],
+    progress: Progress | None = None,
+    budget: BatchBudget | None = None,
+) -> Iterator[tuple[Int64Array, NDArray[np.float32]]]:
+    """Computes something of all rows, in batches of similar length.
+
+    Args:
+        classifier: the model, prepared.
+        compute: what it computes of a batch, of shape (rows, anything), on its device.
+        encodings: one a row.
+        progress: told how many rows are done.
+        budget: of the batches; the usual one of the device when not given.
+
+    Yields:
+        positions of a batch's rows, shape (rows,), and what was computed of them, in that order.
+    """
+    classifier.take_threads()
+    for rows in (budget or BatchBudget(candidates=token_budgets(classifier.device))).batches(lengths_of(encodings)):
+        with torch.no_grad():
+            values = compute(pack(encodings, rows)).float().cpu().numpy()
+        yield rows, values
+        if progress is not None:
+            progress.advance(len(rows))
 
 
 @dataclass(frozen=True, eq=False)

@@ -121,6 +121,11 @@ class SequenceClassifier(nn.Module, ABC):
         """The word embeddings, shape (vocabulary, width)."""
 
     @property
+    @abstractmethod
+    def hidden_size(self) -> int:
+        """Width of the hidden states."""
+
+    @property
     def flat_order(self) -> list[str]:
         """Names in `network` of the weights that stand first in `flat`."""
         return []
@@ -128,6 +133,10 @@ class SequenceClassifier(nn.Module, ABC):
     @abstractmethod
     def hidden_states(self, batch: PackedBatch) -> list[Tensor]:
         """Output of the embeddings and of each layer, each of shape (tokens, hidden), packed as the batch is."""
+
+    @abstractmethod
+    def all_tokens(self, batch: PackedBatch) -> Tensor:
+        """The last layer's output for each token, shape (tokens, hidden), packed as the batch is, float32."""
 
     @property
     @abstractmethod
@@ -274,7 +283,15 @@ class Classifier(SequenceClassifier):
         for batch in batches:
             encoder.first_tokens(batch)
 
-    def _inference_encoder(self, fast: FastEncoder) -> InferenceEncoder:
+    def _inference_encoder(self) -> InferenceEncoder | None:
+        """What computes forward only, made when it is first needed; None where gradients may be asked for, or on a GPU."""
+        if self._fast is None or torch.is_grad_enabled():
+            return None
+        if self._inference is None:
+            self._inference = self._new_inference_encoder(self._fast)
+        return self._inference
+
+    def _new_inference_encoder(self, fast: FastEncoder) -> InferenceEncoder:
         products: list[LayerProducts]
         shape, workspace = self._shape, Workspace()
         if self._int8 is not None:
@@ -288,10 +305,8 @@ class Classifier(SequenceClassifier):
 
     def forward(self, batch: PackedBatch, dropout: StepDropout | None = None) -> Tensor:
         """Logits of each row, shape (rows, classes), float32."""
-        if self._fast is not None and dropout is None and not torch.is_grad_enabled():
-            if self._inference is None:
-                self._inference = self._inference_encoder(self._fast)
-            first = self._inference.first_tokens(batch)
+        if dropout is None and (inference := self._inference_encoder()) is not None:
+            first = inference.first_tokens(batch)
         else:
             with self._hardware.autocast():
                 first = (self._fast or self._varlen or self.bert).first_tokens(batch, dropout)
@@ -307,11 +322,22 @@ class Classifier(SequenceClassifier):
         with self._hardware.autocast():
             return self.bert.hidden_states(batch)
 
+    def all_tokens(self, batch: PackedBatch) -> Tensor:
+        """The last layer's output for each token, shape (tokens, hidden), float32."""
+        if (inference := self._inference_encoder()) is not None:
+            return inference.all_tokens(batch)
+        with self._hardware.autocast():
+            return (self._varlen or self.bert).all_tokens(batch).float()
+
     @property
     def word_embeddings(self) -> nn.Parameter:
         weight = self.bert.embeddings.word_embeddings.weight
         assert isinstance(weight, nn.Parameter)
         return weight
+
+    @property
+    def hidden_size(self) -> int:
+        return self._shape.hidden_size
 
     @property
     def flat_order(self) -> list[str]:

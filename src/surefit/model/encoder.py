@@ -42,9 +42,13 @@ class BertEncoder(nn.Module):
             batch: the rows.
             dropout: what to drop; nothing when not given.
         """
-        # Predictions keep none but the last: those of a large batch would fill a GPU.
-        last = deque(self._states(batch, dropout), maxlen=1).pop()
+        last = self.all_tokens(batch, dropout)
         return last.index_select(0, on_device(batch.cu_seqlens[:-1], last.device))
+
+    def all_tokens(self, batch: PackedBatch, dropout: StepDropout | None = None) -> Tensor:
+        """The last layer's output for each token, shape (tokens, hidden); arguments as for `first_tokens`."""
+        # None but the last are kept: those of a large batch would fill a GPU.
+        return deque(self._states(batch, dropout), maxlen=1).pop()
 
     def forward(self, batch: PackedBatch, dropout: StepDropout | None = None) -> Tensor:
         """What the pooler makes of each row's first token, shape (rows, hidden)."""

@@ -1,14 +1,13 @@
 """BERT over a packed batch on a CPU, forward only: what predictions are made with.
 
 It computes what `BertEncoder` does. The stream of activations between the layers is float32 whatever
-the products are computed in, memory is used again from batch to batch, and the last layer computes only
-what first tokens need.
+the products are computed in, memory is used again from batch to batch, and where only first tokens are
+asked for, the last layer computes no more than these need.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -55,15 +54,33 @@ class InferenceEncoder:
         Args:
             batch: the rows; longest first is fastest.
         """
-        steps = self._steps(self._encoder, self._heads, self._products[0].dtype, batch, self._workspace)
-        hidden, read = steps.embed(self._products[0].reading("hidden"))
-        for number, (products, following) in enumerate(pairwise(self._products)):
-            context = steps.attend(products.query_key_value(read), products.reading("context"))
-            hidden, read = self._second_half(steps, number, context, hidden, following.reading("hidden"))
+        steps = self._steps_of(batch)
+        hidden, read = self._layers(steps, len(self._products) - 1)
         last = self._products[-1]
         first_read, first = (tensor.index_select(0, steps.first_tokens) for tensor in (read, hidden))
         context = steps.attend_first(last.query(first_read), last.key_value(read), last.reading("context"))
         return self._second_half(steps, len(self._products) - 1, context, first, None)[0].clone()
+
+    @torch.no_grad()
+    def all_tokens(self, batch: PackedBatch) -> Tensor:
+        """The last layer's output for each token, shape (tokens, hidden), float32.
+
+        Args:
+            batch: the rows; longest first is fastest.
+        """
+        return self._layers(self._steps_of(batch), len(self._products))[0][: batch.tokens].clone()
+
+    def _steps_of(self, batch: PackedBatch) -> InferenceSteps:
+        return self._steps(self._encoder, self._heads, self._products[0].dtype, batch, self._workspace)
+
+    def _layers(self, steps: InferenceSteps, count: int) -> tuple[Tensor, Tensor]:
+        """What the first layers make of all tokens, shape (padded tokens, hidden): float32, and as the next layer reads it."""
+        readings = [*(products.reading("hidden") for products in self._products), None]
+        hidden, read = steps.embed(self._products[0].reading("hidden"))
+        for number, products in enumerate(self._products[:count]):
+            context = steps.attend(products.query_key_value(read), products.reading("context"))
+            hidden, read = self._second_half(steps, number, context, hidden, readings[number + 1])
+        return hidden, read
 
     def _second_half(
         self, steps: InferenceSteps, number: int, context: Tensor, residual: Tensor, reading: Reading | None

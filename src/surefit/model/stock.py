@@ -71,6 +71,14 @@ class StockClassifier(SequenceClassifier):
             states = self.model(**inputs, output_hidden_states=True).hidden_states
         return [state[is_token] for state in states]
 
+    def all_tokens(self, batch: PackedBatch) -> Tensor:
+        """The last layer's output for each token, shape (tokens, hidden), float32."""
+        self._drop(False)
+        inputs = self._inputs(batch)
+        with self._hardware.autocast():
+            states: Tensor = self.model.base_model(**inputs).last_hidden_state
+        return states[inputs["attention_mask"].bool()].float()
+
     def _drop(self, wanted: bool) -> None:
         if self.model.training != wanted:
             self.model.train(wanted)
@@ -79,6 +87,10 @@ class StockClassifier(SequenceClassifier):
     def word_embeddings(self) -> nn.Parameter:
         weight: nn.Parameter = self.model.get_input_embeddings().weight
         return weight
+
+    @property
+    def hidden_size(self) -> int:
+        return int(self.model.config.hidden_size)  # every family's own name for it leads there
 
     def _try_out(self) -> None:
         """Runs a short and a long row, since some families need rows of certain lengths, or a GPU.

@@ -1,11 +1,12 @@
 """BERT over a packed batch on a GPU in bf16: the fast twin of `encoder` there, differentiated by autograd.
 
-Attention goes through no rectangles, and the last layer computes only what first tokens need.
+Attention goes through no rectangles, and where only first tokens are asked for, the last layer computes no more
+than these need.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -38,21 +39,39 @@ class VarlenEncoder:
             batch: the rows.
             dropout: what to drop; nothing when not given.
         """
-        rows = Sequences.of(batch, self._encoder.pooler.dense.weight.device)
-        attention_p = 0.0 if dropout is None else self._dropout_p
-        hidden = self._encoder.embeddings(batch, dropout)
+        rows = self._rows_of(batch)
         *layers, last = map(_as_layer, self._encoder.encoder.layer)
-        for layer in layers:
-            own = layer.attention.self
-            query, key, value = self._project((own.query, own.key, own.value), hidden)
-            context = varlen_attention(query, key, value, rows, rows, attention_p)
-            hidden = _second_half(layer, context, hidden, dropout)
+        hidden = self._layers(layers, batch, rows, dropout)
         # Of the other tokens the last layer needs keys and values alone.
         own, first = last.attention.self, hidden.index_select(0, rows.first_tokens)
         (query,) = self._project((own.query,), first)
         key, value = self._project((own.key, own.value), hidden)
-        context = varlen_attention(query, key, value, rows.of_first_tokens(), rows, attention_p)
+        context = varlen_attention(query, key, value, rows.of_first_tokens(), rows, self._attention_p(dropout))
         return _second_half(last, context, first, dropout)
+
+    def all_tokens(self, batch: PackedBatch) -> Tensor:
+        """The last layer's output for each token, shape (tokens, hidden).
+
+        Args:
+            batch: the rows.
+        """
+        return self._layers(map(_as_layer, self._encoder.encoder.layer), batch, self._rows_of(batch), None)
+
+    def _layers(self, layers: Iterable[Layer], batch: PackedBatch, rows: Sequences, dropout: StepDropout | None) -> Tensor:
+        """What the given layers make of all tokens, shape (tokens, hidden)."""
+        hidden: Tensor = self._encoder.embeddings(batch, dropout)
+        for layer in layers:
+            own = layer.attention.self
+            query, key, value = self._project((own.query, own.key, own.value), hidden)
+            context = varlen_attention(query, key, value, rows, rows, self._attention_p(dropout))
+            hidden = _second_half(layer, context, hidden, dropout)
+        return hidden
+
+    def _rows_of(self, batch: PackedBatch) -> Sequences:
+        return Sequences.of(batch, self._encoder.pooler.dense.weight.device)
+
+    def _attention_p(self, dropout: StepDropout | None) -> float:
+        return 0.0 if dropout is None else self._dropout_p
 
     def _project(self, projections: Sequence[nn.Linear], hidden: Tensor) -> tuple[Tensor, ...]:
         """Several projections in one product, each of shape (tokens, heads, head_dim)."""

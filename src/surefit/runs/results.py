@@ -9,7 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from surefit.decision import decide, probabilities
-from surefit.evaluation.baselines import MAJORITY_CLASS, TFIDF_LOGISTIC_REGRESSION, Baseline, LabelledExamples, fit_baselines
+from surefit.evaluation.baselines import (
+    EMBEDDING_LOGISTIC_REGRESSION,
+    MAJORITY_CLASS,
+    TFIDF_LOGISTIC_REGRESSION,
+    Baseline,
+    LabelledExamples,
+    fit_baselines,
+)
 from surefit.evaluation.comparison import PairedComparison, compare
 from surefit.evaluation.metrics import EvaluationResult, evaluate
 from surefit.runs.split import SplitRows
@@ -48,7 +55,11 @@ class BaselineResults:
         }
 
 
-_KEYS = {MAJORITY_CLASS: "majority", TFIDF_LOGISTIC_REGRESSION: "tfidf_logistic_regression"}
+_KEYS = {
+    MAJORITY_CLASS: "majority",
+    TFIDF_LOGISTIC_REGRESSION: "tfidf_logistic_regression",
+    EMBEDDING_LOGISTIC_REGRESSION: "embedding_logistic_regression",
+}
 
 
 def judge(logits: NDArray[Any], targets: NDArray[Any], schema: LabelSchema, rule: DecisionRule) -> Judged:
