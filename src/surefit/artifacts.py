@@ -87,13 +87,17 @@ class RunDirectory:
         return self.path / "predictions.csv"
 
     @property
+    def label_issues(self) -> Path:
+        return self.path / "label_issues.csv"
+
+    @property
     def model_card(self) -> Path:
         return self.path / "README.md"
 
     @property
     def entries(self) -> tuple[Path, ...]:
         """All files and directories of a run, there or not; the settings, which mark it as a run, come last."""
-        results = (self.metrics, self.model, self.model_card, self.predictions, self.trace)
+        results = (self.metrics, self.model, self.model_card, self.predictions, self.label_issues, self.trace)
         preparation = (self.audit, self.rejected, self.splits, self.leaks, self.seen_texts)
         return (*results, self.checkpoints, self.training_log, *preparation, self.settings)
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from surefit.decision import ABSTAINED_ID
 from surefit.types import MULTI_LABEL, FloatArray, Int64Array, LabelSchema
 
 # The figures come in this order: macro precision, recall and F1, then weighted precision, recall and F1.
@@ -64,8 +65,8 @@ class ClassCounts:
             entries = [np.nonzero(labels) for labels in (targets, predicted, targets * predicted)]
         else:
             right = np.flatnonzero(targets == predicted)
-            every = np.arange(len(targets))
-            entries = [(every, targets), (every, predicted), (right, targets[right])]
+            every, answered = np.arange(len(targets)), np.flatnonzero(predicted != ABSTAINED_ID)
+            entries = [(every, targets), (answered, predicted[answered]), (right, targets[right])]
         true, of_predicted, both = (count(*entry) for entry in entries)
         return cls(true, of_predicted, both, groups=numbers, rows=sizes)
 

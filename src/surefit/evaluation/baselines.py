@@ -120,6 +120,7 @@ class Baseline:
     Attributes:
         name: what it is called in reports.
         result: its figures on the test rows.
+        probabilities: of the test rows, shape (n, classes).
         predicted: its answer to each test row, class ids of shape (n,).
         fitted_rows: how many training rows it was fitted on; large data sets are sampled.
         seconds: time from its first row to its last answer.
@@ -127,6 +128,7 @@ class Baseline:
 
     name: str
     result: EvaluationResult
+    probabilities: FloatArray
     predicted: Int64Array
     fitted_rows: int
     seconds: float
@@ -142,7 +144,7 @@ def fit_baselines(
     test: LabelledExamples,
     schema: LabelSchema,
     seed: int,
-    embeddings: Sequence[NDArray[np.float32]] | None = None,
+    embeddings: Sequence[LabelledEmbeddings],
 ) -> tuple[Baseline, ...]:
     """Fits the baselines and judges them on the test rows.
 
@@ -152,20 +154,14 @@ def fit_baselines(
         test: rows to be judged on, at least one.
         schema: the classes of a single-label problem.
         seed: decides which rows stand for a training set of more than 50,000 rows.
-        embeddings: of the rows of train, validation and test by the model before it is fine-tuned, each of
-            shape (rows, hidden); without them the third baseline is left out.
+        embeddings: the rows of train, validation and test as the model sees them before it is fine-tuned.
 
     Returns:
         The majority class, TF-IDF + logistic regression, and logistic regression on frozen embeddings.
     """
     majority = majority_class(train.targets, test.targets, schema)
     tfidf = tfidf_logistic_regression(train, validation, test, schema, seed)
-    if embeddings is None:
-        return majority, tfidf
-    embedded = [
-        LabelledEmbeddings(values, rows.targets) for values, rows in zip(embeddings, (train, validation, test), strict=True)
-    ]
-    return majority, tfidf, embedding_logistic_regression(embedded[0], embedded[1], embedded[2], schema, seed)
+    return majority, tfidf, embedding_logistic_regression(embeddings[0], embeddings[1], embeddings[2], schema, seed)
 
 
 def majority_class(train_targets: Int64Array, test_targets: Int64Array, schema: LabelSchema) -> Baseline:
@@ -224,7 +220,7 @@ def _judge(
 ) -> Baseline:
     predicted = decide(probabilities, schema, DecisionRule())
     seconds = time.perf_counter() - started
-    return Baseline(name, evaluate(targets, probabilities, predicted, schema), predicted, fitted_rows, seconds)
+    return Baseline(name, evaluate(targets, probabilities, predicted, schema), probabilities, predicted, fitted_rows, seconds)
 
 
 def _vectorizer(classes: int) -> Any:

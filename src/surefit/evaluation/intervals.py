@@ -54,7 +54,7 @@ class EvaluationIntervals:
         loss: of the log loss; None where all groups have the same, as a single group has.
     """
 
-    accuracy: Interval | None
+    accuracy: Interval
     macro: FigureIntervals
     weighted: FigureIntervals
     per_class: dict[str, FigureIntervals]
@@ -94,8 +94,10 @@ def confidence_intervals(
     counts = ClassCounts.of(targets, predicted, groups, schema)
     right = counts.of_groups(exactly_right(targets, predicted))
     macro, weighted = _averaged(counts, right, level)
+    accuracy = share_interval(right, counts.rows, level)
+    assert accuracy is not None  # there are rows
     return EvaluationIntervals(
-        accuracy=share_interval(right, counts.rows, level),
+        accuracy=accuracy,
         macro=macro,
         weighted=weighted,
         per_class={name: _of_class(*counts.of_class(number), level) for number, name in enumerate(schema.id2label)},

@@ -34,7 +34,7 @@ class Judgement:
     """What is known of a classifier on rows that it has not learned from.
 
     Attributes:
-        result: its figures on the test rows; where some of them leak, on the others.
+        result: its figures on the test rows that it answers and that do not leak.
         intervals: of these figures.
         comparisons: with each baseline, by its name, on all test rows.
     """
@@ -50,6 +50,7 @@ class Circumstances:
 
     Attributes:
         test_rows: all of them.
+        answered: those that the model does not abstain from.
         leaked: those that repeat what was learned from, None where that is not known.
         training_accuracy: share of (some of) the training rows decided right.
         validation_accuracy: share of the validation rows decided right.
@@ -57,6 +58,7 @@ class Circumstances:
     """
 
     test_rows: int
+    answered: int
     leaked: int | None
     training_accuracy: float
     validation_accuracy: float
@@ -97,6 +99,7 @@ def give_verdict(judgement: Judgement, circumstances: Circumstances, standards: 
         *_classes(judgement, standards),
         *_baselines(judgement, standards),
         *_rows(judgement.result, standards),
+        *_answered(circumstances),
         *_leaks(circumstances, standards),
         *_overfitting(circumstances, standards),
     ]
@@ -193,6 +196,17 @@ def _points(comparison: PairedComparison) -> str:
 def _rows(result: EvaluationResult, standards: VerdictSettings) -> Iterator[Reason]:
     if result.n < standards.test_rows:
         yield Reason(WITH_CARE, f"{result.n:,} test rows are too few to tell; {standards.test_rows:,} are the least.")
+
+
+def _answered(circumstances: Circumstances) -> Iterator[Reason]:
+    answered, rows = circumstances.answered, circumstances.test_rows
+    if answered == rows:
+        return
+    sentence = f"It answers {answered:,} of {rows:,} test rows ({answered / rows:.1%}) and abstains from the others"
+    if not answered:
+        yield Reason(NOT_RELIABLE, f"{sentence}.")
+    else:
+        yield Reason(GOOD if answered > rows / 2 else WITH_CARE, f"{sentence}, which count neither for nor against it here.")
 
 
 def _leaks(circumstances: Circumstances, standards: VerdictSettings) -> Iterator[Reason]:

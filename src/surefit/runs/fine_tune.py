@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from surefit.artifacts import RunDirectory
+from surefit.decision import decide, probabilities
+from surefit.evaluation.metrics import evaluate
 from surefit.inference.engine import predict_logits
 from surefit.progress import Progress
 from surefit.runs.job import Job
-from surefit.runs.results import judge
 from surefit.runs.write import TrainingLog
 from surefit.trace import STAGE_SENTENCES, PipelineRecorder, StageTrace
 from surefit.training.checkpoint import Checkpoints
@@ -44,7 +45,8 @@ def fine_tune(job: Job, directory: RunDirectory, recorder: PipelineRecorder, pro
         progress.begin("validate", len(targets["validation"]))
         logits = predict_logits(classifier, encoded.splits["validation"], progress)
         progress.end()
-        result = judge(logits, targets["validation"], rows.schema, DecisionRule()).result
+        scores = probabilities(logits, rows.schema.problem_type)
+        result = evaluate(targets["validation"], scores, decide(scores, rows.schema, DecisionRule()), rows.schema)
         return ValidationFigures(result.loss, result.accuracy, result.macro.f1)
 
     training_rows = TrainingRows(

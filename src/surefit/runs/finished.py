@@ -9,12 +9,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from surefit.artifacts import RunDirectory, read_own_json
 from surefit.errors import RunError
+from surefit.evaluation.calibration import TemperatureScaling
 from surefit.evaluation.comparison import PairedComparison
+from surefit.evaluation.intervals import EvaluationIntervals
+from surefit.evaluation.learning_curve import LearningCurve
 from surefit.evaluation.metrics import EvaluationResult
+from surefit.evaluation.verdict import Verdict
 from surefit.inference.classifier import TextClassifier, load
 from surefit.trace import RunTrace
 
@@ -84,7 +88,12 @@ class _Result(EvaluationResult):
 
 
 @dataclass(frozen=True)
-class _BaselineResult(_Result):
+class _JudgedResult(_Result):
+    intervals: EvaluationIntervals
+
+
+@dataclass(frozen=True)
+class _BaselineResult(_JudgedResult):
     name: str
     fitted_rows: int
     seconds: float
@@ -100,6 +109,21 @@ class _Leaks:
 
 
 @dataclass(frozen=True)
+class _Overfitting:
+    training_rows: int
+    training_accuracy: float
+    validation_accuracy: float
+    gap: float
+
+
+@dataclass(frozen=True)
+class _LabelIssues:
+    judged: int
+    found: int
+    agreement: float
+
+
+@dataclass(frozen=True)
 class _Training:
     epochs: int
     best_epoch: int
@@ -111,10 +135,15 @@ class _Training:
 class _Metrics:
     """What `metrics.json` holds; used to check it only, since callers get its content as it is."""
 
+    verdict: Verdict
     leaks: _Leaks
-    test: _Result
-    validation: _Result
+    test: _JudgedResult
+    validation: _JudgedResult
     baselines: dict[str, _BaselineResult]
+    calibration: TemperatureScaling
+    overfitting: _Overfitting
+    learning_curve: LearningCurve
+    label_issues: _LabelIssues
     training: _Training
 
 
@@ -154,6 +183,10 @@ def _rebuild(kind: Any, value: Any, place: str) -> Any:
     origin, arguments = get_origin(kind) or kind, get_args(kind)
     if type(value) is int and abs(value) > _LARGEST_WHOLE_NUMBER:
         raise _MisfitError(place, "is too large")
+    if origin is Literal:
+        if value not in arguments:
+            raise _MisfitError(place, f"must be one of {', '.join(map(repr, arguments))}")
+        return value
     if origin is UnionType:
         return _rebuild_one_of(arguments, value, place)
     if origin is float and type(value) is int:

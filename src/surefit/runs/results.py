@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
+from surefit.data.split import SPLIT_NAMES, SplitName
 from surefit.decision import decide, probabilities
 from surefit.evaluation.baselines import (
     EMBEDDING_LOGISTIC_REGRESSION,
     MAJORITY_CLASS,
     TFIDF_LOGISTIC_REGRESSION,
     Baseline,
+    LabelledEmbeddings,
     LabelledExamples,
     fit_baselines,
 )
 from surefit.evaluation.comparison import PairedComparison, compare
+from surefit.evaluation.intervals import EvaluationIntervals, confidence_intervals
 from surefit.evaluation.metrics import EvaluationResult, evaluate
 from surefit.runs.split import SplitRows
 from surefit.types import DecisionRule, FloatArray, Int64Array, LabelSchema
@@ -31,18 +34,25 @@ class Judged:
         probabilities: shape (n, classes).
         predicted: class ids, shape (n,), -1 where the model abstains, or 0/1 for each class, shape (n, classes).
         result: the figures.
+        intervals: of the figures.
     """
 
     probabilities: FloatArray
     predicted: Int64Array
     result: EvaluationResult
+    intervals: EvaluationIntervals
+
+    def to_dict(self) -> dict[str, Any]:
+        """The figures with their intervals, as `metrics.json` holds them."""
+        return self.result.to_dict() | {"intervals": self.intervals.to_dict()}
 
 
 @dataclass(frozen=True, eq=False)
 class BaselineResults:
-    """The baselines, and how the model stands against each, in the same order."""
+    """The baselines, the intervals of their figures, and how the model stands against each, in the same order."""
 
     baselines: tuple[Baseline, ...]
+    intervals: tuple[EvaluationIntervals, ...]
     comparisons: tuple[PairedComparison, ...]
 
     def to_dict(self) -> dict[str, Any]:
@@ -50,8 +60,8 @@ class BaselineResults:
         return {
             _KEYS.get(baseline.name, baseline.name): {"name": baseline.name}
             | baseline.to_dict()
-            | {"comparison": vars(comparison)}
-            for baseline, comparison in zip(self.baselines, self.comparisons, strict=True)
+            | {"intervals": intervals.to_dict(), "comparison": vars(comparison)}
+            for baseline, intervals, comparison in zip(self.baselines, self.intervals, self.comparisons, strict=True)
         }
 
 
@@ -62,38 +72,44 @@ _KEYS = {
 }
 
 
-def judge(logits: NDArray[Any], targets: NDArray[Any], schema: LabelSchema, rule: DecisionRule) -> Judged:
+def judge(logits: NDArray[Any], targets: NDArray[Any], groups: Int64Array, schema: LabelSchema, rule: DecisionRule) -> Judged:
     """Turns logits into answers and compares them with the truth.
 
     Args:
         logits: shape (n, classes).
         targets: class ids, shape (n,), or 0/1 for each class, shape (n, classes).
+        groups: rows with the same or nearly the same text share a number, shape (n,).
         schema: the classes.
         rule: how probabilities and labels are made.
     """
     scores = probabilities(logits, schema.problem_type, rule.temperature)
     predicted = decide(scores, schema, rule)
-    return Judged(scores, predicted, evaluate(targets, scores, predicted, schema))
+    intervals = confidence_intervals(targets, scores, predicted, groups, schema)
+    return Judged(scores, predicted, evaluate(targets, scores, predicted, schema), intervals)
 
 
 def compare_with_baselines(
-    splits: dict[Any, SplitRows], predicted: Int64Array, schema: LabelSchema, seed: int
+    splits: Mapping[SplitName, SplitRows],
+    embedded: Mapping[SplitName, LabelledEmbeddings],
+    predicted: Int64Array,
+    schema: LabelSchema,
+    seed: int,
 ) -> BaselineResults:
     """Fits the baselines on the same split and compares them with the model row by row.
 
     Args:
         splits: train, validation and test.
+        embedded: the same rows as the model saw them before it was fine-tuned.
         predicted: the model's answers to the test rows.
         schema: the classes.
         seed: of the baselines' sampling.
     """
-    train, validation, test = (
-        LabelledExamples(splits[name].examples, np.asarray(splits[name].targets, dtype=np.int64))
-        for name in ("train", "validation", "test")
-    )
-    baselines = fit_baselines(train, validation, test, schema, seed)
-    comparisons = tuple(
-        compare(test.targets, predicted, baseline.predicted, splits["test"].groups, schema, baseline.name)
-        for baseline in baselines
-    )
-    return BaselineResults(baselines, comparisons)
+    train, validation, test = (LabelledExamples(splits[name].examples, embedded[name].targets) for name in SPLIT_NAMES)
+    baselines = fit_baselines(train, validation, test, schema, seed, [embedded[name] for name in SPLIT_NAMES])
+    groups = splits["test"].groups
+    comparisons, intervals = [], []
+    for baseline in baselines:
+        comparisons.append(compare(test.targets, predicted, baseline.predicted, groups, schema, baseline.name))
+        found = confidence_intervals(test.targets, baseline.probabilities, baseline.predicted, groups, schema)
+        intervals.append(found)
+    return BaselineResults(baselines, tuple(intervals), tuple(comparisons))

@@ -18,6 +18,7 @@ from surefit.progress import Progress
 from surefit.runs.conclude import Conclusion, conclude
 from surefit.runs.directory import check_run, claim_run, default_run_path, require_data_outside, require_other_model
 from surefit.runs.earlier import find_earlier_run
+from surefit.runs.evidence import embed_rows
 from surefit.runs.fine_tune import fine_tune
 from surefit.runs.fingerprint import data_fingerprint, machine, split_fingerprint, versions, weights_fingerprint
 from surefit.runs.finished import TrainedRun, open_run
@@ -30,7 +31,7 @@ from surefit.runs.rules import request_of
 from surefit.runs.seen import unknown_account
 from surefit.runs.sources import Sources, source_name
 from surefit.runs.tokens import encode_rows
-from surefit.runs.write import write_preparation, write_results
+from surefit.runs.write import write_label_issues, write_preparation, write_results
 from surefit.trace import PipelineRecorder
 from surefit.training.checkpoint import Checkpoints
 from surefit.training.optimizer import peak_learning_rate
@@ -134,10 +135,12 @@ def _train(
         try:
             # Again where a run is gone on with: it may have been cut short here.
             write_preparation(directory, rows, _audit(job, sources, progress), None if earlier is None else earlier.seen)
+            embedded = embed_rows(job, progress)
             state = fine_tune(job, directory, recorder, progress)
-            end = conclude(job, state, recorder, progress)
+            end = conclude(job, state, embedded, recorder, progress)
             _save(directory, pretrained, end, facts)
-            write_results(directory, end.metrics, end.trace, rows, end.test)
+            write_label_issues(directory, rows, end.evidence.label_issues)
+            write_results(directory, end.metrics, end.trace, rows, end.outcome.judged["test"])
         except (Interrupted, KeyboardInterrupt) as stopped:
             what = str(stopped) or "interrupted; what was done is saved"
             raise Interrupted(f"{what}; go on with: {resume_command(sources, directory)}") from None
@@ -202,7 +205,7 @@ def _save(directory: RunDirectory, pretrained: Pretrained, end: Conclusion, fact
         directory.model,
         pretrained.classifier,
         pretrained.tokenizer,
-        end.rule,
+        end.outcome.rule,
         base_model=facts["base_model"],
         facts={
             "training": {name: facts[name] for name in ("data", "versions", "machine")} | {"seed": facts["settings"]["seed"]},

@@ -14,6 +14,7 @@ from surefit.data.audit import Audit
 from surefit.data.leaks import LEAK_KINDS
 from surefit.data.split import SPLIT_NAMES
 from surefit.decision import ABSTAINED_ID
+from surefit.evaluation.label_errors import LabelIssues
 from surefit.progress import Progress, StepRecord
 from surefit.runs.rejected import REJECTED_COLUMNS, rejected_cells
 from surefit.runs.results import Judged
@@ -99,6 +100,41 @@ def write_preparation(run: RunDirectory, rows: PreparedRows, audit: Audit, earli
     write_csv(run.leaks, _LEAK_COLUMNS, _leak_rows(rows))
     write_seen(run, {name: part.examples for name, part in rows.splits.items()}, earlier)
 
+
+def write_label_issues(run: RunDirectory, rows: PreparedRows, issues: LabelIssues) -> None:
+    """Writes the rows whose labels may be wrong, the most doubtful first.
+
+    Args:
+        run: the run.
+        rows: its rows.
+        issues: positions among the rows of all splits, one after the other.
+    """
+    names = rows.schema.id2label
+    ends = np.cumsum([len(rows.splits[name].targets) for name in SPLIT_NAMES])
+    columns = zip(
+        issues.positions.tolist(),
+        issues.given,
+        issues.suggested,
+        issues.given_probabilities,
+        issues.suggested_probabilities,
+        strict=True,
+    )
+
+    def cells() -> Iterator[tuple[object, ...]]:
+        for position, given, suggested, of_given, of_suggested in columns:
+            place = int(np.searchsorted(ends, position, side="right"))
+            name = SPLIT_NAMES[place]
+            examples = rows.splits[name].examples
+            row = position - (int(ends[place - 1]) if place else 0)
+            texts = [column[row].as_py() for column in (examples.texts, examples.text_pairs) if column is not None]
+            figures = round(float(of_given), 6), round(float(of_suggested), 6)
+            yield examples.ids[row].as_py(), name, rows.files[name], names[given], names[suggested], *figures, *texts
+
+    texts = ("text",) if rows.splits["train"].examples.text_pairs is None else ("text", "text_pair")
+    write_csv(run.label_issues, (*_ISSUE_COLUMNS, *texts), cells())
+
+
+_ISSUE_COLUMNS = ("id", "split", "file", "label", "suggested", "probability_of_label", "probability_of_suggested")
 
 _LEAK_COLUMNS = ("id", "split", "file", "kind", "similarity", "repeats_id", "repeats_split", "repeats_file")
 

@@ -1,0 +1,163 @@
+"""What speaks for and against a trained model: all that `metrics.json` holds, and the verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from surefit.data.split import SPLIT_NAMES, SplitName
+from surefit.decision import ABSTAINED_ID, preferred_classes
+from surefit.evaluation.baselines import LabelledEmbeddings
+from surefit.evaluation.calibration import scale_temperature
+from surefit.evaluation.label_errors import LabelIssues, find_label_issues
+from surefit.evaluation.learning_curve import learning_curve
+from surefit.evaluation.threshold_report import threshold_report
+from surefit.evaluation.verdict import Circumstances, Judgement, give_verdict
+from surefit.inference.embeddings import embed
+from surefit.progress import Progress
+from surefit.runs.job import Job
+from surefit.runs.outcome import Outcome
+from surefit.runs.results import BaselineResults, Judged, compare_with_baselines, judge
+from surefit.types import Int64Array
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """What is known of a trained model.
+
+    Attributes:
+        metrics: the content of `metrics.json` but for the course of the training.
+        label_issues: among the rows of all splits, one split after the other.
+    """
+
+    metrics: dict[str, Any]
+    label_issues: LabelIssues
+
+
+def embed_rows(job: Job, progress: Progress) -> dict[SplitName, LabelledEmbeddings]:
+    """The rows of each split as the pretrained model sees them; to be called before it is fine-tuned.
+
+    Args:
+        job: its classifier is not trained yet.
+        progress: told how many rows are done.
+    """
+    job.pretrained.classifier.prepare(job.hardware)
+    progress.begin("embed", sum(map(len, job.encoded.splits.values())))
+    embedded = {
+        name: LabelledEmbeddings(
+            embed(job.pretrained.classifier, job.encoded.splits[name], progress),
+            np.asarray(job.rows.splits[name].targets, dtype=np.int64),
+        )
+        for name in SPLIT_NAMES
+    }
+    progress.end()
+    return embedded
+
+
+def gather_evidence(
+    job: Job, outcome: Outcome, embedded: Mapping[SplitName, LabelledEmbeddings], progress: Progress
+) -> Evidence:
+    """Compares with simpler models, looks at probabilities, rule and labels, and gives the verdict.
+
+    Args:
+        job: what was trained on what.
+        outcome: what the trained model says of its rows.
+        embedded: as `embed_rows` gave them.
+        progress: told what is under way.
+    """
+    schema, seed, splits = job.rows.schema, job.settings.seed, job.rows.splits
+    test, groups = outcome.judged["test"], splits["test"].groups
+    progress.begin("baselines", 0)
+    # Baselines answer every row, so what the model would say where it abstains is compared.
+    preferred = preferred_classes(outcome.scored["test"].probabilities, outcome.rule)
+    baselines = compare_with_baselines(splits, embedded, preferred, schema, seed)
+    curve = learning_curve(embedded["train"], embedded["validation"], embedded["test"], groups, schema, seed)
+    progress.begin("label errors", 0)
+    issues = find_label_issues(
+        np.concatenate([embedded[name].embeddings for name in SPLIT_NAMES]),
+        np.concatenate([outcome.targets[name] for name in SPLIT_NAMES]),
+        schema,
+        np.concatenate([splits[name].groups for name in SPLIT_NAMES]),
+        seed,
+    )
+    progress.begin("calibration", 0)
+    calibration = scale_temperature(
+        outcome.rule.temperature, outcome.logits["test"], outcome.targets["test"], schema.problem_type
+    )
+    progress.end()
+    without = _without_leaks(job, outcome)
+    verdict = give_verdict(_judgement(job, outcome, baselines), _circumstances(job, outcome), job.settings.verdict)
+    metrics = {
+        "verdict": asdict(verdict),
+        "leaks": job.rows.leaks,
+        "test": test.to_dict(),
+        **({} if without is None else {"test_without_leaks": without.to_dict()}),
+        "validation": outcome.judged["validation"].to_dict(),
+        "baselines": baselines.to_dict(),
+        "calibration": calibration.to_dict(),
+        "thresholds": threshold_report(
+            outcome.scored["validation"], outcome.scored["test"], schema, job.request, outcome.fitted
+        ).to_dict(),
+        "overfitting": {
+            "training_rows": outcome.training_rows,
+            "training_accuracy": outcome.training_accuracy,
+            "validation_accuracy": outcome.validation_accuracy,
+            "gap": outcome.training_accuracy - outcome.validation_accuracy,
+        },
+        "learning_curve": curve.to_dict(),
+        "label_issues": {"judged": issues.judged, "found": len(issues), "agreement": issues.agreement},
+    }
+    return Evidence(metrics, issues)
+
+
+def _judgement(job: Job, outcome: Outcome, baselines: BaselineResults) -> Judgement:
+    """The figures of the test rows that are answered and repeat nothing which was learned from."""
+    comparisons = {
+        baseline.name: comparison for baseline, comparison in zip(baselines.baselines, baselines.comparisons, strict=True)
+    }
+    answered = outcome.judged["test"].predicted != ABSTAINED_ID
+    rows = np.flatnonzero(answered & ~_leaking(job))
+    if not len(rows):
+        rows = np.arange(len(answered))
+    judged = _judged_on(job, outcome, rows)
+    return Judgement(judged.result, judged.intervals, comparisons)
+
+
+def _leaking(job: Job) -> NDArray[np.bool_]:
+    """Which test rows repeat what was learned from, shape (n,)."""
+    leaking = np.zeros(len(job.rows.splits["test"].targets), dtype=np.bool_)
+    if "test" in job.rows.leaked:
+        leaking[job.rows.leaked["test"].rows] = True
+    return leaking
+
+
+def _judged_on(job: Job, outcome: Outcome, rows: Int64Array) -> Judged:
+    """The model on some of the test rows."""
+    logits, groups = outcome.logits["test"][rows], job.rows.splits["test"].groups[rows]
+    return judge(logits, outcome.targets["test"][rows], groups, job.rows.schema, outcome.rule)
+
+
+def _circumstances(job: Job, outcome: Outcome) -> Circumstances:
+    leaked, rows = job.rows.leaked.get("test"), job.rows
+    # Those of an earlier run are counted over validation and test rows together.
+    earlier = rows.leaks["earlier_run"]
+    return Circumstances(
+        test_rows=outcome.judged["test"].result.n,
+        answered=outcome.judged["test"].result.answered,
+        leaked=None if earlier is None else max(earlier, 0 if leaked is None else len(leaked)),
+        training_accuracy=outcome.training_accuracy,
+        validation_accuracy=outcome.validation_accuracy,
+        unreached="" if outcome.fitted.reached else outcome.fitted.sentence,
+    )
+
+
+def _without_leaks(job: Job, outcome: Outcome) -> Judged | None:
+    """The test rows that repeat nothing which was learned from, where others do and some are left."""
+    leaking = _leaking(job)
+    if not leaking.any() or leaking.all():
+        return None
+    return _judged_on(job, outcome, np.flatnonzero(~leaking))
