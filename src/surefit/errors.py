@@ -6,6 +6,7 @@
     ├── DataError           a file or its rows cannot be used
     ├── ModelError          a pretrained or saved model cannot be used
     ├── RunError            a run directory is in the way, missing or damaged
+    ├── VerdictError        a classifier is not as good as was required
     ├── TrainingError       training cannot go on (loss is not a number, ...)
     └── Interrupted         stopped by the user or the system, resumable
 
@@ -45,6 +46,12 @@ class ModelError(SureFitError):
 
 class RunError(SureFitError):
     """A run directory is in the way, is missing, or lacks a file."""
+
+
+class VerdictError(SureFitError):
+    """A classifier is not as good as was required; the run itself is complete."""
+
+    exit_code = 1
 
 
 class TrainingError(SureFitError):

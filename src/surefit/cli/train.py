@@ -54,7 +54,8 @@ def train(
     max_error: options.MaxError = None,
     costs: options.Costs = None,
     require: Annotated[
-        str | None, typer.Option(help="good: end with exit code 3 unless the verdict is good.", rich_help_panel="Decision")
+        str | None,
+        typer.Option(help="good: end with exit code 1 unless the verdict is good.", rich_help_panel="Decision"),
     ] = None,
     config: Annotated[
         Path | None,
@@ -95,7 +96,10 @@ def train(
     machine = {"device": device, "threads": threads, "precision": precision}
     settings = read | options.given(split | model_options | training | decision | machine | {"config": config})
 
+    from surefit.runs.required import check_required, require_verdict
     from surefit.runs.train import train as run_training
+
+    check_required(require)
 
     with shown_progress(quiet) as progress:
         trained = run_training(
@@ -105,6 +109,7 @@ def train(
         print_json({"run": str(trained.directory), "metrics": trained.metrics, "trace": trained.trace.to_dict()})
     elif not quiet:
         _show(trained)
+    require_verdict(trained, require)
 
 
 def _show(trained: Any) -> None:

@@ -184,8 +184,9 @@ def _baselines(judgement: Judgement, standards: VerdictSettings) -> Iterator[Rea
             sentence = f"Always answering the largest class would be right nearly as often: accuracy is {near}"
             yield Reason(NOT_RELIABLE, f"{sentence} (difference {_points(comparison)}).")
         elif not against_majority and comparison.interval[0] <= 0:
-            sentence = f"It is not surely better than {name} (difference in accuracy {_points(comparison)})"
-            yield Reason(WITH_CARE, f"{sentence}: a simpler model may do.")
+            worse = comparison.interval[1] < 0
+            sentence = f"It is {'worse' if worse else 'not surely better'} than {name} (accuracy {_points(comparison)})"
+            yield Reason(WITH_CARE, f"{sentence}: {'take the simpler model' if worse else 'a simpler model may do'}.")
 
 
 def _points(comparison: PairedComparison) -> str:

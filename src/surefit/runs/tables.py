@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +19,9 @@ _CONFUSED_PAIRS = 8
 
 
 def evaluation_tables(metrics: Mapping[str, Any]) -> tuple[Table, ...]:
-    """Figures by class, confusion matrix and baselines of a run's test rows."""
-    return (*figures_tables(metrics["test"], f"Evaluation on the test rows {unseen(metrics)}"), _baselines(metrics))
+    """Figures by class, confusion matrix and baselines of a run's test rows, what else is known, and the verdict."""
+    figures = figures_tables(metrics["test"], f"Evaluation on the test rows {unseen(metrics)}")
+    return (*figures, _baselines(metrics), _further(metrics), _verdict(metrics["verdict"]))
 
 
 def figures_tables(result: Mapping[str, Any], title: str, lead: str = "") -> tuple[Table, ...]:
@@ -52,9 +53,11 @@ def rows_account(figures: Mapping[str, Any], rejected: Path | None) -> str:
 def _per_class(result: Mapping[str, Any], title: str, lead: str) -> Table:
     classes = list(result["per_class"].items())
     shown = sorted(classes, key=lambda item: item[1]["f1"])[:_CLASSES_SHOWN] if len(classes) > _CLASSES_SHOWN else classes
-    rows = [(name, *_three(figures), f"{figures['support']:,}") for name, figures in shown]
-    rows += [(f"{kind} average", *_three(result[kind]), f"{result['n']:,}") for kind in ("macro", "weighted")]
-    note = f"accuracy {result['accuracy']:.2%} on {result['n']:,} rows"
+    intervals = result["intervals"]
+    rows = [(name, *_three(figures, intervals["per_class"][name]), f"{figures['support']:,}") for name, figures in shown]
+    rows += [(f"{kind} average", *_three(result[kind], intervals[kind]), f"{result['n']:,}") for kind in ("macro", "weighted")]
+    low, high = intervals["accuracy"]
+    note = f"accuracy {result['accuracy']:.2%} ({low:.2%} to {high:.2%}) on {result['n']:,} rows; ranges are 95% intervals"
     if result["answered"] < result["n"]:
         note += f", of which {result['answered']:,} are answered; those that the model abstained from count as not right"
     if len(classes) > len(shown):
@@ -62,8 +65,15 @@ def _per_class(result: Mapping[str, Any], title: str, lead: str) -> Table:
     return Table(title, ("class", "precision", "recall", "F1", "rows"), tuple(rows), note, lead)
 
 
-def _three(figures: Mapping[str, float]) -> tuple[str, str, str]:
-    return f"{figures['precision']:.4f}", f"{figures['recall']:.4f}", f"{figures['f1']:.4f}"
+def _three(figures: Mapping[str, float], intervals: Mapping[str, Any]) -> tuple[str, str, str]:
+    precision, recall, f1 = (_with_interval(figures[name], intervals[name]) for name in ("precision", "recall", "f1"))
+    return precision, recall, f1
+
+
+def _with_interval(figure: float, interval: Sequence[float] | None) -> str:
+    if interval is None:
+        return f"{figure:.4f}"
+    return f"{figure:.4f}\n{interval[0]:.2f} to {interval[1]:.2f}"
 
 
 def _confusion(result: Mapping[str, Any]) -> Table:
@@ -90,9 +100,29 @@ def _baselines(metrics: Mapping[str, Any]) -> Table:
         (entry["name"], f"{entry['accuracy']:.2%}", f"{entry['macro']['f1']:.4f}", entry["comparison"]["sentence"])
         for entry in metrics["baselines"].values()
     ]
-    return Table(
-        "Is fine-tuning worth it? Simpler models on the same split", ("model", "accuracy", "macro F1", ""), tuple(rows)
+    detectable = max(entry["comparison"]["detectable"] for key, entry in metrics["baselines"].items() if key != "majority")
+    note = f"differences of {detectable:.1f} points and more would be found on these test rows, four times of five"
+    title = "Is fine-tuning worth it? Simpler models on the same split"
+    return Table(title, ("model", "accuracy", "macro F1", ""), tuple(rows), note)
+
+
+def _further(metrics: Mapping[str, Any]) -> Table:
+    fitting, issues = metrics["overfitting"], metrics["label_issues"]
+    found = f"{issues['found']:,} of {issues['judged']:,} rows may have a wrong label; label_issues.csv ranks them"
+    doubt = f" (the simple model that says so agrees with {issues['agreement']:.0%} of all labels)"
+    known = f"{fitting['training_accuracy']:.2%} of the training rows are decided right, {fitting['validation_accuracy']:.2%}"
+    rows = (
+        ("decision rule", metrics["thresholds"]["fitted"]["sentence"]),
+        ("probabilities", metrics["calibration"]["sentence"]),
+        ("overfitting", f"{known} of the validation rows"),
+        ("more labels?", metrics["learning_curve"]["sentence"]),
+        ("label errors", found + (doubt if issues["found"] else "")),
     )
+    return Table("What else is known", ("about", ""), rows)
+
+
+def _verdict(verdict: Mapping[str, Any]) -> Table:
+    return Table(f"Verdict: {verdict['grade']}", ("reasons",), tuple((reason,) for reason in verdict["reasons"]))
 
 
 def prediction_table(predicted: PredictedRows) -> Table:

@@ -1,0 +1,156 @@
+"""Verdicts: what is planted decides them, and the reasons say so."""
+
+import numpy as np
+import pytest
+
+from surefit.config import VerdictSettings
+from surefit.errors import UsageError
+from surefit.evaluation.baselines import EMBEDDING_LOGISTIC_REGRESSION, MAJORITY_CLASS, TFIDF_LOGISTIC_REGRESSION
+from surefit.evaluation.comparison import compare
+from surefit.evaluation.intervals import confidence_intervals
+from surefit.evaluation.metrics import evaluate
+from surefit.evaluation.verdict import Circumstances, Judgement, give_verdict
+from surefit.types import SINGLE_LABEL, LabelSchema
+
+SOUND = {"leaked": 0, "training_accuracy": 0.96, "validation_accuracy": 0.95}
+
+
+def rows_of(found, classes=None):
+    """Targets and answers: of each class so many rows, so many of them found, the others taken for the next class."""
+    targets = np.repeat(np.arange(len(found)), [rows for rows, _ in found])
+    answers = np.concatenate(
+        [np.repeat([number, (number + 1) % len(found)], [right, rows - right]) for number, (rows, right) in enumerate(found)]
+    )
+    return targets, answers
+
+
+def verdict_on(found, tfidf_found=None, standards=None, **circumstances):
+    """The verdict on a classifier that finds so many rows of each class; TF-IDF finds half of them unless said otherwise."""
+    targets, answers = rows_of(found)
+    schema = LabelSchema(SINGLE_LABEL, tuple(f"c{number}" for number in range(len(found))))
+    probabilities = np.full((len(targets), len(found)), 0.1 / (len(found) - 1))
+    probabilities[np.arange(len(targets)), answers] = 0.9
+    groups = np.arange(len(targets))
+    _, tfidf = rows_of(tfidf_found or [(rows, right // 2) for rows, right in found])
+    majority = np.full(len(targets), int(np.argmax([rows for rows, _ in found])))
+    others = {MAJORITY_CLASS: majority, TFIDF_LOGISTIC_REGRESSION: tfidf, EMBEDDING_LOGISTIC_REGRESSION: tfidf}
+    judgement = Judgement(
+        evaluate(targets, probabilities, answers, schema),
+        confidence_intervals(targets, probabilities, answers, groups, schema),
+        {name: compare(targets, answers, given, groups, schema, name) for name, given in others.items()},
+    )
+    rows = {"test_rows": len(targets), "answered": len(targets)}
+    return give_verdict(judgement, Circumstances(**(rows | SOUND | circumstances)), standards or VerdictSettings())
+
+
+def test_a_sound_classifier_is_good_and_the_reasons_say_what_makes_it_so():
+    verdict = verdict_on([(300, 285), (300, 280)])
+    assert verdict.grade == "good"
+    assert any("at least 0.85" in reason for reason in verdict.reasons)
+    assert any("Every class with 30 test rows or more" in reason for reason in verdict.reasons)
+
+
+def test_a_rare_class_behind_a_high_accuracy_is_not_reliable():
+    verdict = verdict_on([(980, 978), (20, 2)])  # 98.0% accurate, of fraud 10% is found
+    assert verdict.grade == "not reliable"
+    assert "less than 50% is found, behind an accuracy of 0.98" in verdict.reasons[0] + verdict.reasons[1]
+    verdict = verdict_on([(5800, 5788), (120, 14)])
+    assert verdict.grade == "not reliable"
+    assert "'c1' 0.12 [0.07, 0.19]" in " ".join(verdict.reasons)
+
+
+def test_few_rows_of_a_class_are_no_proof_that_it_is_not_found():
+    verdict = verdict_on([(300, 290), (300, 290), (5, 2)])
+    assert verdict.grade == "usable with care"
+    assert "under 30 test rows, too few to tell, of one class: 'c2' 5" in " ".join(verdict.reasons)
+
+
+def test_an_accuracy_near_the_largest_class_is_not_reliable():
+    verdict = verdict_on([(900, 890), (60, 35), (60, 35)])
+    assert verdict.grade != "not reliable"
+    verdict = verdict_on([(950, 945), (50, 28)])
+    assert verdict.grade == "not reliable"
+    assert any(reason.startswith("Always answering the largest class") for reason in verdict.reasons)
+
+
+def test_a_class_that_misses_the_standard_asks_for_care():
+    verdict = verdict_on([(300, 290), (300, 291), (300, 225)])
+    assert verdict.grade == "usable with care"
+    assert "'c2' recall 0.75 [0.70, 0.80]" in " ".join(verdict.reasons)
+
+
+def test_with_many_classes_one_in_twenty_may_miss():
+    found = [(40, 38)] * 40
+    assert verdict_on([(40, 31), (40, 31), *found[2:]]).grade == "good"
+    assert verdict_on([(40, 31), (40, 31), (40, 31), *found[3:]]).grade == "usable with care"
+    assert verdict_on([(40, 31), (40, 38), (40, 38)]).grade == "usable with care"
+    assert verdict_on([(40, 8), *found[1:]]).grade == "usable with care"
+    assert verdict_on([(40, 8)] * 3 + found[3:]).grade == "not reliable"
+
+
+def test_an_accuracy_that_may_be_too_low_asks_for_care():
+    verdict = verdict_on([(100, 88), (100, 88)])  # 0.88, from 0.83 on
+    assert verdict.grade == "usable with care"
+    assert "it may be under 0.85" in verdict.reasons[0]
+
+
+def test_too_few_test_rows_ask_for_care():
+    verdict = verdict_on([(40, 40), (40, 40)])
+    assert verdict.grade == "usable with care"
+    assert "80 test rows are too few to tell" in " ".join(verdict.reasons)
+
+
+@pytest.mark.parametrize(
+    ("leaked", "grade", "said"),
+    [
+        (3, "good", None),
+        (30, "usable with care", "30 of 600 test rows repeat"),
+        (400, "not reliable", "400 of 600 test rows repeat"),
+        (None, "usable with care", "is not known"),
+    ],
+)
+def test_leaks_weigh_by_their_share(leaked, grade, said):
+    verdict = verdict_on([(300, 285), (300, 285)], leaked=leaked)
+    assert verdict.grade == grade
+    assert said is None or said in " ".join(verdict.reasons)
+
+
+def test_overfitting_and_rules_that_do_not_reach_what_was_asked_ask_for_care():
+    verdict = verdict_on([(300, 285), (300, 285)], training_accuracy=1.0, validation_accuracy=0.87)
+    assert (verdict.grade, "it overfits" in verdict.reasons[0]) == ("usable with care", True)
+    verdict = verdict_on([(300, 285), (300, 285)], unreached="A precision of 0.99 cannot be reached.")
+    assert (verdict.grade, verdict.reasons[0]) == ("usable with care", "A precision of 0.99 cannot be reached.")
+
+
+def test_a_baseline_as_good_asks_for_care():
+    found = [(300, 285), (300, 285)]
+    verdict = verdict_on(found, tfidf_found=found)
+    assert verdict.grade == "usable with care"
+    assert "not surely better than TF-IDF" in verdict.reasons[0]
+    verdict = verdict_on([(300, 270), (300, 270)], tfidf_found=[(300, 298), (300, 298)])
+    assert "It is worse than TF-IDF" in " ".join(verdict.reasons)
+
+
+def test_abstaining_from_most_rows_asks_for_care():
+    assert verdict_on([(300, 285), (300, 285)], test_rows=1000).grade == "good"
+    assert verdict_on([(300, 285), (300, 285)], test_rows=2000).grade == "usable with care"
+    assert verdict_on([(300, 285), (300, 285)], answered=0).grade == "not reliable"
+
+
+def test_hopeless_classifiers_are_not_reliable():
+    assert verdict_on([(200, 60), (200, 60), (200, 60)]).grade == "not reliable"
+
+
+def test_standards_can_be_set():
+    strict = VerdictSettings(good_accuracy=0.97)
+    assert verdict_on([(300, 285), (300, 285)], standards=strict).grade == "usable with care"
+    with pytest.raises(UsageError, match="good_accuracy must be from 0 to 1, got 85"):
+        VerdictSettings(good_accuracy=85)
+    with pytest.raises(UsageError, match="rows_per_class must be 1 or more"):
+        VerdictSettings(rows_per_class=0)
+
+
+def test_reasons_of_the_worst_grade_come_first():
+    verdict = verdict_on([(980, 978), (20, 2)], leaked=None)
+    assert "found" in verdict.reasons[0] or "Always" in verdict.reasons[0]
+    assert any(reason.startswith("Accuracy is 0.98") for reason in verdict.reasons[-2:])
