@@ -179,5 +179,5 @@ def test_names_of_settings_are_unique_over_all_groups():
 
 def test_settings_as_dictionaries_hold_every_group_and_value():
     content = Settings().to_dict()
-    assert set(content) == {"read", "split", "model", "training", "machine", "seed"}
+    assert set(content) == {"read", "split", "model", "training", "decision", "verdict", "machine", "seed"}
     assert content["training"] == vars(TrainingSettings())

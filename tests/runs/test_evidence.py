@@ -1,4 +1,4 @@
-"""What a run says for and against its model: figures agree with its files, the rule with its predictions, the verdict with both."""
+"""What a run says for and against its model: figures agree with its files, and its rule with its predictions."""
 
 from __future__ import annotations
 

@@ -51,8 +51,10 @@ def test_a_run_is_read_as_it_was_written(trained_run):
         ("metrics", ("test", "confusion_matrix"), [[1, 2]], "test has 2 classes and a confusion_matrix of another size"),
         ("metrics", ("test", "per_class", "bad"), {}, "test.per_class['bad'] lacks 'precision'"),
         ("metrics", ("baselines", "majority"), {}, "baselines['majority'] lacks"),
+        ("metrics", ("verdict", "grade"), "fine", "verdict.grade must be one of 'good', 'usable with care', 'not reliable'"),
+        ("metrics", ("test", "intervals", "accuracy"), [0.1], "test.intervals.accuracy must have 2 entries, not 1"),
         ("metrics", ("training", "from_run"), 1, "training.from_run must be true or false, not a whole number"),
-        ("metrics", ("leaks",), {"exact": 0, "near": 0}, "leaks lacks 'earlier_run'"),
+        ("metrics", ("leaks",), {"exact": 0, "near": 0, "group": 0}, "leaks lacks 'earlier_run'"),
     ],
 )
 def test_an_error_says_where_and_what(copied_run, file, place, value, sentence):

@@ -29,6 +29,7 @@ def result_of(classes: int) -> dict[str, object]:
         name: {"precision": 0.5, "recall": 0.5, "f1": number / 100, "support": 1000 + number}
         for number, name in enumerate(names)
     }
+    bounds = {"precision": [0.4, 0.6], "recall": [0.45, 0.55], "f1": None}
     average = {"precision": 0.25, "recall": 0.5, "f1": 0.75}
     return {
         "per_class": per_class,
@@ -38,15 +39,26 @@ def result_of(classes: int) -> dict[str, object]:
         "accuracy": 0.5,
         "n": 12345,
         "answered": 12345,
+        "intervals": {
+            "accuracy": [0.49, 0.51],
+            "macro": bounds,
+            "weighted": bounds,
+            "per_class": dict.fromkeys(names, bounds),
+        },
     }
 
 
 def test_an_evaluation_shows_classes_averages_confusions_and_baselines(trained_run):
     metrics = trained_run.metrics
-    per_class, confusion, baselines = evaluation_tables(metrics)
+    per_class, confusion, baselines, further, verdict = evaluation_tables(metrics)
     assert [row[0] for row in per_class.rows] == ["bad", "good", "macro average", "weighted average"]
-    assert per_class.rows[0][3] == f"{metrics['test']['per_class']['bad']['f1']:.4f}"
-    assert per_class.note == f"accuracy {metrics['test']['accuracy']:.2%} on {metrics['test']['n']} rows"
+    low, high = metrics["test"]["intervals"]["per_class"]["bad"]["f1"]
+    assert per_class.rows[0][3] == f"{metrics['test']['per_class']['bad']['f1']:.4f}\n{low:.2f}–{high:.2f}"
+    low, high = metrics["test"]["intervals"]["accuracy"]
+    assert f"accuracy {metrics['test']['accuracy']:.2%} ({low:.2%} to {high:.2%}) on" in per_class.note
+    assert verdict.title == f"Verdict: {metrics['verdict']['grade']}"
+    assert [row[0] for row in verdict.rows] == metrics["verdict"]["reasons"]
+    assert dict(further.rows)["probabilities"] == metrics["calibration"]["sentence"]
     assert [list(map(int, row[1:])) for row in confusion.rows] == metrics["test"]["confusion_matrix"]
     assert confusion.columns == ("truth", "bad", "good")
     assert [row[1] for row in baselines.rows] == [
@@ -67,12 +79,13 @@ def test_of_many_classes_the_weakest_are_shown_and_the_most_frequent_confusions(
 def test_numbers_have_thousands_separators():
     per_class, _ = figures_tables(result_of(3), "Evaluation")
     assert per_class.rows[0][4] == "1,000"
-    assert per_class.note == "accuracy 50.00% on 12,345 rows"
+    assert per_class.note == "accuracy 50.00% (49.00% to 51.00%) on 12,345 rows; ranges are 95% intervals"
+    assert per_class.rows[0][1:4] == ("0.5000\n0.40–0.60", "0.5000\n0.45–0.55", "0.0000")
 
 
 def test_rows_that_the_model_abstained_from_are_counted():
     per_class, _ = figures_tables(result_of(3) | {"answered": 9876}, "Evaluation")
-    assert "12,345 rows, of which 9,876 are answered" in per_class.note
+    assert "of which 9,876 are answered" in per_class.note
 
 
 def test_an_audit_shows_where_every_record_went(tmp_path):

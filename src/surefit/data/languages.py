@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from functools import cache
+from typing import Any
 
 import numpy as np
 import pyarrow.compute as pc
@@ -45,12 +47,12 @@ def languages_of(examples: Examples) -> Languages | None:
     Args:
         examples: rows in one script. Of more than 50,000, rows at equal distances are looked at.
     """
-    from py3langid.langid import MODEL_FILE, LanguageIdentifier
-
     texts = np.flatnonzero(pc.utf8_length(examples.texts).to_numpy() >= _LEAST_CHARACTERS)
     texts = texts[:: max(1, -(-len(texts) // _MOST_TEXTS))]
-    identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
-    told = [(row, *identifier.classify(examples.texts[row].as_py())) for row in texts.tolist()]
+    if not len(texts):
+        return None
+    classify = _identifier().classify
+    told = [(row, *classify(examples.texts[row].as_py())) for row in texts.tolist()]
     sure = [(row, language) for row, language, probability in told if probability >= _LEAST_PROBABILITY]
     sure = [(row, language) for row, language in sure if language not in _NOT_TOLD_APART]
     if not sure:
@@ -58,3 +60,11 @@ def languages_of(examples: Examples) -> Languages | None:
     (usual, _), *counts = Counter(language for _, language in sure).most_common()
     others = np.array([row for row, language in sure if language != usual], dtype=np.int64)
     return Languages(usual, dict(counts), others, len(sure))
+
+
+@cache
+def _identifier() -> Any:
+    """The library's identifier with its own model, which takes half a second to unpack."""
+    from py3langid.langid import MODEL_FILE, LanguageIdentifier
+
+    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)

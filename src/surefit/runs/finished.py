@@ -197,6 +197,8 @@ def _rebuild(kind: Any, value: Any, place: str) -> Any:
     if is_dataclass(origin):
         return _rebuild_dataclass(kind, value, place)
     if wanted is list:
+        if origin is tuple and arguments[-1] is not Ellipsis and len(value) != len(arguments):
+            raise _MisfitError(place, f"must have {len(arguments)} entries, not {len(value)}")
         return origin(_rebuild(arguments[0], entry, f"{place}[{position}]") for position, entry in enumerate(value))
     if wanted is dict:
         return {name: _rebuild(arguments[1], entry, f"{place}[{name!r}]") for name, entry in value.items()}

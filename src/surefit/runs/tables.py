@@ -73,7 +73,7 @@ def _three(figures: Mapping[str, float], intervals: Mapping[str, Any]) -> tuple[
 def _with_interval(figure: float, interval: Sequence[float] | None) -> str:
     if interval is None:
         return f"{figure:.4f}"
-    return f"{figure:.4f}\n{interval[0]:.2f} to {interval[1]:.2f}"
+    return f"{figure:.4f}\n{interval[0]:.2f}–{interval[1]:.2f}"
 
 
 def _confusion(result: Mapping[str, Any]) -> Table:
