@@ -71,7 +71,7 @@ def test_training_shows_the_traces_of_the_run(shown: dict[str, str]) -> None:
 def test_metrics_and_baselines_are_shown(shown: dict[str, str]) -> None:
     assert re.search(r"accuracy 0\.\d\d and macro F1 0\.\d\d on 12 sentences", of(shown, "accuracy {test"))
     assert "negative" in of(shown, "confusion_matrix")
-    assert of(shown, "baselines").count("the fine-tuned model is ") == 2
+    assert of(shown, "baselines").count("the fine-tuned model is ") == 3
 
 
 def test_predictions_for_a_text_a_list_and_a_frame(shown: dict[str, str]) -> None:

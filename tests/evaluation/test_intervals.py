@@ -154,6 +154,23 @@ def test_one_row_says_little():
     assert found.loss is None
 
 
+@pytest.mark.parametrize(("target", "answer"), [(0, 0), (0, 1), (1, 0), (0, -1)])
+def test_one_row_right_wrong_or_abstained_from_leaves_nearly_all_open(target, answer):
+    found = intervals_of(np.array([target]), np.array([answer]))
+    assert found.accuracy[1] - found.accuracy[0] > 0.7
+    for low, high in (found.macro.f1, found.macro.recall, found.weighted.f1):
+        assert high - low > 0.5
+
+
+def test_rows_that_the_model_abstained_from_are_of_no_predicted_class():
+    targets, answers = np.array([0, 0, 1, 1] * 10), np.array([0, -1, 1, 1] * 10)
+    found = intervals_of(targets, answers)
+    all_rows = intervals_of(targets, np.where(answers < 0, 1, answers))
+    assert found.accuracy == all_rows.accuracy
+    assert found.per_class["b"].precision[0] > all_rows.per_class["b"].precision[1] - 0.2
+    assert found.per_class["a"].recall == all_rows.per_class["a"].recall
+
+
 def test_many_rows_of_one_group_say_no_more_than_one_row():
     found = intervals_of([0] * 50, [0] * 50, [9] * 50)
     assert found.accuracy == wilson(1, 1)

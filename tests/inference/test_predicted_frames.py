@@ -54,7 +54,7 @@ def test_columns_of_the_user_are_not_replaced(model, kind):
 
 
 def test_a_frame_is_read_from_the_columns_of_the_training_data(model, pairs_model):
-    found = model.predict(pd.DataFrame({"review": ["the worst"], "text": ["a great film"]}))
+    found = model.predict(pd.DataFrame({"review": ["worst awful sad"], "text": ["great happy best"]}))
     assert found.prediction.tolist() == ["good"]
     both = pd.DataFrame({"text": ["x"], "question": ["is it"], "answer": ["a great film"]})
     assert pairs_model.predict_proba(both) == pytest.approx(pairs_model.predict_proba(["is it"], ["a great film"]), abs=1e-6)

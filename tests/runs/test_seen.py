@@ -174,7 +174,7 @@ class TestTrainingOn:
         data = write_table(tmp_path / "other name.csv", COLUMNS, list(reversed(rows)))
         on = train(data, tmp_path / "run", model=first.directory, seed=5, **QUICK)
         assert split_by_text(on, list(reversed(rows))) == split_by_text(first, rows)
-        assert on.metrics["leaks"] == {"exact": 0, "near": 0, "earlier_run": 0}
+        assert on.metrics["leaks"] == {"exact": 0, "near": 0, "group": 0, "earlier_run": 0}
         assert "that the model never saw" in evaluation_tables(on.metrics)[0].title
         (split,) = (stage for stage in on.trace.pipeline.stages if stage.stage == "split")
         assert "80 rows stay in the split that the earlier run had them in" in split.notes
@@ -205,7 +205,7 @@ class TestTrainingOn:
         copied = shutil.copytree(first.directory / "model", tmp_path / "copied")
         data = write_table(tmp_path / "rows.csv", COLUMNS, distinct_rows(80))
         on = train(data, tmp_path / "run", model=copied, **QUICK)
-        assert on.metrics["leaks"] == {"exact": 0, "near": 0, "earlier_run": None}
+        assert on.metrics["leaks"] == {"exact": 0, "near": 0, "group": 0, "earlier_run": None}
         assert LEARNED_UNKNOWN in evaluation_tables(on.metrics)[0].title
         assert read_json(RunDirectory(on.directory).metrics)["leaks"]["earlier_run"] is None
 

@@ -24,7 +24,8 @@ from surefit.runs.train import open_run, train
 from tiny_models import write_tiny_stock
 
 FIGURES = {"precision", "recall", "f1"}
-RESULT = {"accuracy", "macro", "weighted", "per_class", "confusion_matrix", "n", "loss"}
+RESULT = {"accuracy", "macro", "weighted", "per_class", "confusion_matrix", "n", "answered", "loss", "intervals"}
+EVIDENCE = {"verdict", "baselines", "calibration", "thresholds", "overfitting", "learning_curve", "label_issues"}
 QUICK = LEARNING | {"epochs": 1}
 
 
@@ -86,7 +87,7 @@ def test_settings_hold_all_that_decides_the_result(run, learnable_csv, tiny_bert
 
 def test_metrics_have_the_promised_keys(run):
     metrics = read_json(run.metrics)
-    assert set(metrics) == {"schema_version", "leaks", "test", "validation", "baselines", "training"}
+    assert set(metrics) == EVIDENCE | {"schema_version", "leaks", "test", "validation", "training"}
     for name in ("test", "validation"):
         result = metrics[name]
         assert set(result) == RESULT
@@ -94,7 +95,7 @@ def test_metrics_have_the_promised_keys(run):
         assert {label: set(figures) for label, figures in result["per_class"].items()} == dict.fromkeys(
             ("bad", "good"), FIGURES | {"support"}
         )
-    assert set(metrics["baselines"]) == {"majority", "tfidf_logistic_regression"}
+    assert set(metrics["baselines"]) == {"majority", "tfidf_logistic_regression", "embedding_logistic_regression"}
 
 
 def test_it_learns_and_beats_the_majority(trained_run):
@@ -141,7 +142,7 @@ def test_the_audit_accounts_for_every_record(run):
     assert audit["rejected_by_reason"] == {"empty text": 1, "missing label": 1}
     assert {entry["label"]: entry["rows"] for entry in audit["classes"]} == {"bad": 84, "good": 84}
     assert audit["duplicates"]["groups"] >= 8
-    assert (audit["leaks"], audit["truncated"], audit["max_length"]) == ({"exact": 0, "near": 0}, 0, 128)
+    assert (audit["leaks"], audit["truncated"], audit["max_length"]) == ({"exact": 0, "near": 0, "group": 0}, 0, 128)
 
 
 def test_rejected_records_stand_with_line_and_reason(run):
@@ -234,11 +235,11 @@ def hostile_run(tiny_bert, tmp_path_factory):
 
 def test_no_cell_of_any_csv_is_run_by_a_spreadsheet(hostile_run):
     files = sorted(hostile_run.directory.glob("*.csv"))
-    assert [file.name for file in files] == ["leaks.csv", "predictions.csv", "rejected.csv", "splits.csv"]
+    assert [file.name for file in files] == ["label_issues.csv", "leaks.csv", "predictions.csv", "rejected.csv", "splits.csv"]
     for file in files:
         cells = [cell for row in pd.read_csv(file, header=None, dtype=str).values for cell in row]
         assert not [cell for cell in cells if re.match(r"[=+\-@\t\r]", cell)], file.name
-        if file.name != "leaks.csv":  # nothing leaks where no file is given
+        if file.name not in ("leaks.csv", "label_issues.csv"):  # nothing leaks where no file is given
             assert [cell for cell in cells if cell.startswith("'")]
 
 

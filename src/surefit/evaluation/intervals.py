@@ -113,7 +113,7 @@ def _averaged(counts: ClassCounts, right: FloatArray, level: float) -> tuple[Fig
     seen = np.divide(spread, variance, out=np.full_like(spread, np.inf), where=(spread > 0) & (variance > 0))
     n = counts.rows.sum()
     together = effective_rows(right, counts.rows, float(right.sum() / n)) / n
-    rows = np.minimum(seen, together * rows_if_alike(counts))
+    rows = np.maximum(np.minimum(seen, together * rows_if_alike(counts)), 1)  # a row that is wrong alone knows nothing less
     limits = [score_interval(float(figures[at]), moved[:, at], float(rows[at]), level) for at in range(len(figures))]
     return FigureIntervals(*limits[:3]), FigureIntervals(*limits[3:])
 

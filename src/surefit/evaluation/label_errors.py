@@ -9,6 +9,7 @@ self-confidence, section 3.2).
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -147,8 +148,10 @@ def _confidently_contradicted(given: Int64Array, probabilities: FloatArray) -> I
     """Places of the rows with label issues, the most doubtful first."""
     if len(np.unique(given)) < 2:
         return np.empty(0, dtype=np.int64)
-    # With pandas and more, it takes most of a second to import.
-    from cleanlab.filter import find_label_issues as cleanlab_issues
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # in notebooks, one of its progress bars warns that it could look nicer
+        # With pandas and more, it takes most of a second to import.
+        from cleanlab.filter import find_label_issues as cleanlab_issues
 
     issues = cleanlab_issues(
         given, probabilities, filter_by="low_self_confidence", return_indices_ranked_by="self_confidence", n_jobs=1

@@ -10,7 +10,9 @@ import numpy as np
 
 from surefit.config import ReadSettings
 from surefit.data.clean import clean, encode_labels
+from surefit.data.near_duplicates import WordSets, near_groups
 from surefit.decision import ABSTAINED_ID
+from surefit.evaluation.intervals import confidence_intervals
 from surefit.evaluation.metrics import evaluate
 from surefit.inference.classifier import load
 from surefit.progress import Progress
@@ -56,7 +58,8 @@ def evaluate_file(
     for note in reading_notes(reading.chosen, reading.notes, classifier.columns):
         progress.note(note)
     seen = read_seen(run)
-    learned_from = seen.learned_from(clean(reading.examples).examples)
+    cleaned = clean(reading.examples).examples
+    learned_from = seen.learned_from(cleaned)
     leaks = learned_from if learned_from or seen.complete else None
     if warning := unknown_account(run) if leaks is None else learned_warning(leaks):
         progress.note(warning)
@@ -68,12 +71,14 @@ def evaluate_file(
     ids = classifier.schema.label2id
     predicted = np.array([ABSTAINED_ID if said.abstained else ids[said.label] for said in predictions], dtype=np.int64)
     scores = np.array([prediction.scores for prediction in predictions], dtype=np.float64)
-    result = evaluate(np.asarray(targets, dtype=np.int64), scores, predicted, classifier.schema)
+    right, groups = np.asarray(targets, dtype=np.int64), near_groups(WordSets.of(cleaned))
+    result = evaluate(right, scores, predicted, classifier.schema)
+    intervals = confidence_intervals(right, scores, predicted, groups, classifier.schema)
     return {
         "file": data.name,
         "records": reading.records,
         "rejected": len(reading.rejected),
         "rejected_by_reason": reading.rejected_by_reason(),
         "leaks": {"exact": leaks},
-        "result": result.to_dict(),
+        "result": result.to_dict() | {"intervals": intervals.to_dict()},
     }

@@ -12,12 +12,13 @@ from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from surefit.artifacts import RunDirectory, read_own_json
-from surefit.errors import RunError
+from surefit.errors import RunError, UsageError
 from surefit.evaluation.calibration import TemperatureScaling
 from surefit.evaluation.comparison import PairedComparison
 from surefit.evaluation.intervals import EvaluationIntervals
 from surefit.evaluation.learning_curve import LearningCurve
 from surefit.evaluation.metrics import EvaluationResult
+from surefit.evaluation.threshold_report import ThresholdReport
 from surefit.evaluation.verdict import Verdict
 from surefit.inference.classifier import TextClassifier, load
 from surefit.trace import RunTrace
@@ -91,6 +92,11 @@ class _Result(EvaluationResult):
 class _JudgedResult(_Result):
     intervals: EvaluationIntervals
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if set(self.intervals.per_class) != set(self.per_class):
+            raise ValueError("has intervals of other classes than figures")
+
 
 @dataclass(frozen=True)
 class _BaselineResult(_JudgedResult):
@@ -141,6 +147,7 @@ class _Metrics:
     validation: _JudgedResult
     baselines: dict[str, _BaselineResult]
     calibration: TemperatureScaling
+    thresholds: ThresholdReport
     overfitting: _Overfitting
     learning_curve: LearningCurve
     label_issues: _LabelIssues
@@ -233,5 +240,5 @@ def _rebuild_dataclass(kind: Any, value: Mapping[str, Any], place: str) -> Any:
     entries = {field.name: _rebuild(hints[field.name], value[field.name], f"{place}.{field.name}") for field in fields(kind)}
     try:
         return kind(**entries)
-    except ValueError as error:
+    except (ValueError, UsageError) as error:
         raise _MisfitError(place, str(error)) from None

@@ -9,7 +9,8 @@ import numpy as np
 
 from surefit.artifacts import RunDirectory, remove, sha256_of, write_json
 from surefit.config import Settings, options_of_file
-from surefit.data.audit import Audit, Source, Splits, TokenCounts, audit
+from surefit.data.audit import Audit, Source, Splits, TokenCounts
+from surefit.data.audit import audit as describe
 from surefit.data.leaks import LEAK_KINDS
 from surefit.errors import Interrupted, UsageError
 from surefit.model.hardware import choose_hardware
@@ -134,7 +135,12 @@ def _train(
     if not complete:
         try:
             # Again where a run is gone on with: it may have been cut short here.
-            write_preparation(directory, rows, _audit(job, sources, progress), None if earlier is None else earlier.seen)
+            write_preparation(
+                directory,
+                rows,
+                _audit(job, sources, Progress() if going_on else progress),
+                None if earlier is None else earlier.seen,
+            )
             embedded = embed_rows(job, progress)
             state = fine_tune(job, directory, recorder, progress)
             end = conclude(job, state, embedded, recorder, progress)
@@ -182,7 +188,7 @@ def _audit(job: Job, sources: Sources, progress: Progress) -> Audit:
     cut = np.array([encoding.truncated_tokens for encoding in encodings], dtype=np.int64)[order]
     lengths = np.array([len(encoding) for encoding in encodings], dtype=np.int64)[order] + cut
     judging = sum(len(part.targets) for name, part in rows.splits.items() if name != "train")
-    found = audit(
+    found = describe(
         rows.audited,
         Source(rows.reading.file_format, rows.reading.records, rows.left_out, rows.texts_changed, rows.reading.notes),
         rows.duplicates,
