@@ -153,6 +153,10 @@ class _Metrics:
     label_issues: _LabelIssues
     training: _Training
 
+    def __post_init__(self) -> None:
+        if set(self.baselines) <= {"majority"}:
+            raise ValueError("lacks baselines to compare with")
+
 
 class _MisfitError(Exception):
     """A value that is not what it should be.
