@@ -96,3 +96,31 @@ def test_a_class_the_model_does_not_know_is_refused_with_its_line(trained_run, t
 
 def test_no_run_is_refused(tmp_path, unseen):
     assert_refused(run_here("evaluate", tmp_path / "none", unseen, "--quiet"), "none")
+
+
+def test_drift_is_a_table_below_the_figures(trained_run, tmp_path):
+    data = write_table(
+        tmp_path / "new.csv", ("text", "label"), [("story " * 60 + "good", "good"), ("the bad film", "bad")] * 20
+    )
+    outcome = run_here("evaluate", trained_run.directory, data)
+    said = " ".join(outcome.out.split())
+    assert said.index("Confusion matrix") < said.index("Drift: are these rows like those that the model was judged on?")
+    assert "Strong drift (length in tokens" in said
+    assert "40 rows against" in said
+
+
+def test_a_file_without_labels_shows_predicted_classes_and_drift(trained_run, tmp_path):
+    data = write_table(tmp_path / "new.csv", ("text",), [("a great happy film",), ("an awful bad story",), ("bad sad",)])
+    outcome = run_here("evaluate", trained_run.directory, data)
+    assert outcome.status == 0
+    assert outcome.err.startswith("taken as unlabelled, so that there are no figures: ")
+    said = " ".join(outcome.out.split())
+    assert "predicted class" in said
+    assert "records: 3; used: 3; rejected: 0" in said
+    assert "With so few rows only a large shift would show." in said
+    assert "Confusion matrix" not in said
+    assert "awful" not in said + outcome.err, "texts are private"
+    answer = run_here("evaluate", trained_run.directory, data, "--json", "--quiet").json()
+    assert (answer["result"], answer["predicted"], answer["abstained"]) == (None, {"bad": 2, "good": 1}, 0)
+    assert answer["drift"]["level"] == "none"
+    assert_refused(run_here("evaluate", trained_run.directory, data, "--label", "y", "--quiet"), "--label", "names no column")

@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 from saved_models import MULTI, TEXTS, THREE, TWO, trained
 
 from surefit.errors import ModelError
+from surefit.evaluation.row_statistics import ReferenceStatistics, RowStatistics
 from surefit.model.hardware import Hardware
 from surefit.model.pretrained import load_classifier, save_classifier
 from surefit.model.saved import SavedClassifier, content_hash
@@ -210,3 +211,41 @@ def test_path_without_anything_is_refused(tmp_path: Path):
         load_classifier(tmp_path / "reviews.csv")
     with pytest.raises(ModelError, match=r"holds no saved model"):
         load_classifier(tmp_path)
+
+
+def reference_of_two(hidden: int = 32) -> ReferenceStatistics:
+    rng = np.random.default_rng(0)
+    classes = rng.integers(0, 2, 30)
+    embeddings = rng.standard_normal((30, hidden)).astype(np.float32)
+    rows = RowStatistics(rng.integers(3, 40, 30), np.zeros(30), rng.uniform(0.5, 1, 30), classes, classes, embeddings)
+    return ReferenceStatistics.of(rows, 2)
+
+
+def test_the_reference_statistics_come_back_as_they_were(tiny_bert: Path, tmp_path: Path):
+    loaded, reference = trained(tiny_bert, TWO), reference_of_two()
+    facts = {"reference": reference.to_json()}
+    save_classifier(tmp_path / "model", loaded.classifier, loaded.tokenizer, DecisionRule(), base_model="tiny", facts=facts)
+    assert load_classifier(tmp_path / "model").reference == reference
+
+
+def test_a_model_that_was_saved_without_a_reference_loads(saved_run: Path):
+    assert load_classifier(saved_run).reference is None
+
+
+@pytest.mark.parametrize(
+    ("schema", "change", "said"),
+    [
+        (TWO, {"rows": "many"}, r"damaged: ValueError in its entry reference, a value that must be a count"),
+        (TWO, {"lengths": {}}, r"damaged: KeyError in its entry reference, 'mean'"),
+        (TWO, {"embeddings": reference_of_two(16).to_json()["embeddings"]}, "disagree about classes or hidden size"),
+        (THREE, {}, "disagree about classes or hidden size"),
+    ],
+)
+def test_a_damaged_or_foreign_reference_is_a_sentence(
+    tiny_bert: Path, tmp_path: Path, schema: LabelSchema, change: dict[str, Any], said: str
+):
+    loaded = trained(tiny_bert, schema)
+    facts = {"reference": reference_of_two().to_json() | change}
+    save_classifier(tmp_path / "model", loaded.classifier, loaded.tokenizer, DecisionRule(), base_model="tiny", facts=facts)
+    with pytest.raises(ModelError, match=said):
+        load_classifier(tmp_path / "model")

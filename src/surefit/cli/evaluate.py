@@ -13,7 +13,7 @@ from surefit.cli.output import print_json, shown_progress
 
 def evaluate(
     run: options.RunArgument,
-    data: Annotated[Path, typer.Argument(metavar="DATA", help="File with labelled texts that the model has not seen.")],
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="File with texts that the model has not seen, labelled or not.")],
     text: options.Text = None,
     text_pair: options.TextPair = None,
     label: options.Label = None,
@@ -30,7 +30,7 @@ def evaluate(
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Judge a trained model on another labelled file."""
+    """Judge a trained model on another file, and whether its rows are like those that it was judged on."""
     file = {"encoding": encoding, "delimiter": delimiter, "quote": quote, "sheet": sheet}
     read = options.read_options(text=text, text_pair=text_pair, label=label, id=id, file=file, no_header=no_header)
     machine = options.given({"device": device, "threads": threads, "precision": precision})
@@ -45,9 +45,6 @@ def evaluate(
     from rich.console import Console
 
     from surefit.cli.render import print_tables
-    from surefit.runs.leaks import learned_warning
-    from surefit.runs.tables import figures_tables, rows_account
+    from surefit.runs.tables import evaluated_tables
 
-    warning = learned_warning(figures["leaks"]["exact"])
-    title = f"Evaluation on {data.name}" + (f" ({warning})" if warning else "")
-    print_tables(Console(), figures_tables(figures["result"], title, rows_account(figures, rejected)))
+    print_tables(Console(), evaluated_tables(figures, rejected))

@@ -38,6 +38,10 @@ _NEAR = 0.8  # so alike are "lable" and "label"
 Cell = TypeVar("Cell")
 
 
+class NoLabelColumnError(DataError):
+    """A file has no column, or more than one, that is likely to be the label, and none was named."""
+
+
 @dataclass(frozen=True)
 class AsTrained(ReadSettings):
     """Settings for a file that goes with training data.
@@ -123,6 +127,7 @@ def choose_columns(columns: Sequence[str], settings: ReadSettings, *, labelled: 
         from_first_line: whether the names are the first line of the file, which may be data after all.
 
     Raises:
+        NoLabelColumnError: the text is certain, and the label, which no flag names, is not.
         DataError: a flag names no column or two, no column is certain, or two roles meet in one.
     """
     known = settings if isinstance(settings, AsTrained) else AsTrained.of(settings, {})
@@ -139,7 +144,8 @@ def choose_columns(columns: Sequence[str], settings: ReadSettings, *, labelled: 
     needed = {"text": True, "text_pair": known.given_beside and "text_pair" in known.trained, "label": labelled}
     for role in needed:
         if needed[role] and role not in found:
-            raise _uncertain(columns, role, found, known, from_first_line=from_first_line)
+            error = NoLabelColumnError if role == "label" else DataError
+            raise error(_uncertain(columns, role, found, known, from_first_line=from_first_line))
     _refuse_shared(columns, found)
     text = found.pop("text")
     others = {role: found.get(role) for role in ("text_pair", "label", "id", "group", "time")}
@@ -225,19 +231,19 @@ def _plain(column: str) -> str:
 
 def _uncertain(
     columns: Sequence[str], role: str, found: Mapping[str, int], settings: AsTrained, *, from_first_line: bool
-) -> DataError:
+) -> str:
     """What to say where not exactly one column fits a role; `found` are the columns of other roles."""
     flag, names, shown = _FLAGS[role], _USUAL_NAMES[role], f"(columns: {shown_names(columns)})"
     several = bool(_candidates(columns, names, found.values()))
     problem = f"{'more than one column could' if several else 'no column is certain to'} be the {_WORDS[role]} {shown}"
     if settings.given_beside:
-        return DataError(f"{problem}; {_renaming(role, settings)}")
+        return f"{problem}; {_renaming(role, settings)}"
     if several:
         same = len({columns[place] for place in _candidates(columns, names, found.values())}) == 1
-        return DataError(f"{problem}; {'column names must differ: rename all but one' if same else f'name it with {flag}'}")
+        return f"{problem}; {'column names must differ: rename all but one' if same else f'name it with {flag}'}"
     for other, place in found.items():
         if _candidates([columns[place]], names, ()):
-            return DataError(f"{problem}, since {shown_name(columns[place])} is the {_WORDS[other]}; name another with {flag}")
+            return f"{problem}, since {shown_name(columns[place])} is the {_WORDS[other]}; name another with {flag}"
     free = [column for place, column in enumerate(columns[:_COMPARED_NAMES]) if place not in found.values()]
     near = [column for column in free if difflib.get_close_matches(_plain(column), names, n=1, cutoff=_NEAR)]
     hints = [f"perhaps {flag} {shown_name(near[0])}" if near else f"name it with {flag}"]
@@ -245,7 +251,7 @@ def _uncertain(
         hints.append("if it is several columns, name the character between them with --delimiter")
     if from_first_line:  # a word of a text may look like a name too
         hints.append("if the first line is data, add --no-header")
-    return DataError("; ".join([problem, *hints]))
+    return "; ".join([problem, *hints])
 
 
 def _refuse_shared(columns: Sequence[str], found: dict[str, int]) -> None:

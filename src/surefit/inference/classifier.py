@@ -67,6 +67,11 @@ class TextClassifier:
         self._engine = InferenceEngine(saved.classifier, saved.tokenizer, BatchBudget.of(saved.classifier, hardware))
 
     @property
+    def saved(self) -> SavedClassifier:
+        """What the model directory holds, prepared to compute."""
+        return self._saved
+
+    @property
     def schema(self) -> LabelSchema:
         """The classes and the problem type."""
         return self._saved.schema

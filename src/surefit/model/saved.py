@@ -30,6 +30,7 @@ from surefit.artifacts import (
     write_json,
 )
 from surefit.errors import ModelError, RunError, UsageError
+from surefit.evaluation.row_statistics import ReferenceStatistics
 from surefit.model.checkpoints import (
     CONFIG,
     TOKENIZER,
@@ -77,6 +78,7 @@ class SavedClassifier:
         temperature: the fitted temperature, for reports.
         head: the head that was trained; in the directory both heads of two classes have two logits.
         int8: how it predicts in int8; None where it cannot.
+        reference: of the rows that it was judged on, to compare others with; None where it has none.
         facts: the whole content of `surefit.json`.
     """
 
@@ -86,6 +88,7 @@ class SavedClassifier:
     temperature: float
     head: Head
     int8: Int8Facts | None
+    reference: ReferenceStatistics | None
     facts: Mapping[str, Any]
 
     @property
@@ -169,7 +172,8 @@ def load_classifier(path: Path) -> SavedClassifier:
         raise ModelError(f"{directory / FACTS} has max_length {max_length}, which leaves no room for text; it is damaged")
     tokenizer.require_fit(classifier.vocabulary_rows)
     int8 = _read_int8(facts, classifier, directory / FACTS)
-    return SavedClassifier(classifier.eval(), tokenizer, rule, temperature, head, int8, facts)
+    reference = _read_reference(facts, classifier, directory / FACTS)
+    return SavedClassifier(classifier.eval(), tokenizer, rule, temperature, head, int8, reference, facts)
 
 
 def read_schema(directory: Path) -> LabelSchema:
@@ -335,6 +339,19 @@ def _read_int8(facts: Mapping[str, Any], classifier: SequenceClassifier, path: P
         channel >= channels[name] for name, own in found.ranges.items() for channel in own.outliers
     ):
         raise ModelError(f"{path} and config.json disagree about the activations; they do not belong together")
+    return found
+
+
+def _read_reference(facts: Mapping[str, Any], classifier: SequenceClassifier, path: Path) -> ReferenceStatistics | None:
+    if facts.get("reference") is None:
+        return None
+    try:
+        found = ReferenceStatistics.from_json(facts["reference"])
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise ModelError(f"{path} is damaged: {type(error).__name__} in its entry reference, {error}") from None
+    dimensions = classifier.hidden_size if found.embeddings is None else len(found.embeddings.centre)
+    if (len(found.true_classes), dimensions) != (len(classifier.schema), classifier.hidden_size):
+        raise ModelError(f"{path} and config.json disagree about classes or hidden size; they do not belong together")
     return found
 
 

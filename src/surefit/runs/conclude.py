@@ -13,6 +13,7 @@ from surefit.evaluation.baselines import LabelledEmbeddings
 from surefit.inference.int8 import prepare_int8
 from surefit.progress import Progress
 from surefit.runs.carried import carried_example
+from surefit.runs.drift import reference_of
 from surefit.runs.evidence import Evidence, gather_evidence
 from surefit.runs.job import Job
 from surefit.runs.leaks import leak_warnings
@@ -33,6 +34,7 @@ class Conclusion:
         metrics: the content of `metrics.json`.
         trace: the content of `trace.json`.
         int8: how the model predicts in int8, for `surefit.json`; None where it cannot.
+        reference: of the test rows, for `surefit.json`, to compare later rows with.
     """
 
     outcome: Outcome
@@ -40,6 +42,7 @@ class Conclusion:
     metrics: dict[str, Any]
     trace: RunTrace
     int8: dict[str, Any] | None
+    reference: dict[str, Any]
 
 
 def conclude(
@@ -90,7 +93,8 @@ def conclude(
         "steps": state.step,
         "from_run": not job.pretrained.new_parameters,
     }
-    return Conclusion(outcome, evidence, evidence.metrics | {"training": training}, trace, int8)
+    metrics, reference = evidence.metrics | {"training": training}, reference_of(job, judged, progress)
+    return Conclusion(outcome, evidence, metrics, trace, int8, reference.to_json())
 
 
 def _record_evaluation(judged: Judged, validation_rows: int, recorder: PipelineRecorder, seconds: float) -> None:

@@ -25,21 +25,24 @@ def where_rejected(listed: Path | None) -> str:
     return f"each rejected record {where}, with line and reason"
 
 
-def read_and_list_rejected(data: Path, settings: ReadSettings, columns: Mapping[str, str], rejected: Path | None) -> ReadResult:
-    """Reads a labelled file and lists its rejected records, also where there are no others.
+def read_and_list_rejected(
+    data: Path, settings: ReadSettings, columns: Mapping[str, str], rejected: Path | None, *, labelled: bool = True
+) -> ReadResult:
+    """Reads a file and lists its rejected records, also where there are no others.
 
     Args:
         data: the file.
         settings: how it is read.
         columns: role -> column that a model was trained on; empty where there is none.
         rejected: the CSV file to list them in, if any.
+        labelled: whether each row needs a label.
 
     Raises:
         NoUsableRowsError: no record can be used; the message says where the reasons are.
         DataError: the file cannot be read.
     """
     try:
-        reading = read_as_trained(data, settings, columns, labelled=True)
+        reading = read_as_trained(data, settings, columns, labelled=labelled)
     except NoUsableRowsError as error:
         _list_rejected(rejected, error.rejected)
         error.advise(where_rejected(rejected))

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from surefit.runs.leaks import unseen
+from surefit.runs.drift_tables import drift_table, predicted_table
+from surefit.runs.leaks import learned_warning, unseen
 from surefit.runs.rejected import where_rejected
 from surefit.trace import Table
 
@@ -22,6 +23,25 @@ def evaluation_tables(metrics: Mapping[str, Any]) -> tuple[Table, ...]:
     """Figures by class, confusion matrix and baselines of a run's test rows, what else is known, and the verdict."""
     figures = figures_tables(metrics["test"], f"Evaluation on the test rows {unseen(metrics)}")
     return (*figures, _baselines(metrics), _further(metrics), _verdict(metrics["verdict"]))
+
+
+def evaluated_tables(figures: Mapping[str, Any], rejected: Path | None) -> tuple[Table, ...]:
+    """Figures, or predicted classes where there are no labels, of a file that a model was tried on, and drift.
+
+    Args:
+        figures: what `evaluate_file` found.
+        rejected: where the rejected rows were written, if anywhere.
+    """
+    warning = learned_warning(figures["leaks"]["exact"])
+    title = f"Evaluation on {figures['file']}" + (f" ({warning})" if warning else "")
+    account = rows_account(figures, rejected)
+    if figures["result"] is None:
+        tables: tuple[Table, ...] = (predicted_table(figures, title, account),)
+    else:
+        tables = figures_tables(figures["result"], title, account)
+    if figures["drift"] is not None:
+        tables += (drift_table(figures["drift"], figures["records"] - figures["rejected"]),)
+    return tables
 
 
 def figures_tables(result: Mapping[str, Any], title: str, lead: str = "") -> tuple[Table, ...]:

@@ -218,6 +218,7 @@ def _save(directory: RunDirectory, pretrained: Pretrained, end: Conclusion, fact
             "columns": facts["columns"],
             "seen_texts_sha256": sha256_of(directory.seen_texts),
             "int8": end.int8,
+            "reference": end.reference,
         },
     )
     write_model_card(directory, facts, end.metrics)
