@@ -8,7 +8,7 @@ import sys
 import pytest
 from surefit_command import PROGRAM, run_here, run_program
 
-from surefit.config import MachineSettings, ModelSettings, ReadSettings, SplitSettings, TrainingSettings
+from surefit.config import DecisionSettings, MachineSettings, ModelSettings, ReadSettings, SplitSettings, TrainingSettings
 
 WIDE = {"COLUMNS": "200"}
 COLUMNS = {"--text", "--text-pair", "--label", "--id"}
@@ -29,7 +29,8 @@ FLAGS = {
         "--max-length",
         "--checkpoint-every",
     }
-    | {"--json", "--quiet"},
+    | {"--group", "--time", "--positive", "--min-precision", "--min-recall", "--best-f1", "--max-error", "--costs"}
+    | {"--require", "--config", "--json", "--quiet"},
     "audit": COLUMNS | FILE | {"--rejected", "--json"},
     "evaluate": COLUMNS | FILE | MACHINE | {"--rejected", "--json", "--quiet"},
     "predict": (COLUMNS - {"--label"}) | FILE | MACHINE | {"--input", "--output", "--json", "--quiet"},
@@ -39,7 +40,7 @@ HEAVY = {"torch", "transformers", "pandas", "sklearn", "pyarrow", "numpy", "scip
 
 
 def flags_shown(page):
-    return set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", page))
+    return set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*", page))
 
 
 def test_program_help_names_every_verb():
@@ -59,7 +60,7 @@ def test_verb_help_shows_its_flags(verb):
 
 def test_every_setting_has_a_flag_and_its_own_words_as_help():
     page = " ".join(run_here("train", "--help", environment={"COLUMNS": "400"}).out.split())
-    for group in (ReadSettings, SplitSettings, ModelSettings, TrainingSettings, MachineSettings):
+    for group in (ReadSettings, SplitSettings, ModelSettings, TrainingSettings, DecisionSettings, MachineSettings):
         for setting in dataclasses.fields(group):
             if setting.name != "header":  # its flag, --no-header, says the opposite
                 assert f"--{setting.name.replace('_', '-')} " in page

@@ -41,6 +41,24 @@ class TestOutputs:
         assert answer["metrics"] == written
         assert len(answer["trace"]["training"]["epochs"]) == 1
 
+    def test_a_verdict_that_is_required_decides_the_exit_code(self, learnable_csv, tiny_bert, tmp_path):
+        outcome = train(learnable_csv, tmp_path / "run", tiny_bert, *SHORT, "--require", "good", "--json")
+        grade = json.loads(outcome.out)["metrics"]["verdict"]["grade"]
+        assert (outcome.status, grade) == (1, "not reliable")  # one short epoch teaches it nothing
+        assert f"error: the verdict on {tmp_path / 'run'} is not reliable, not good: " in outcome.err
+        assert (tmp_path / "run" / "metrics.json").is_file()
+        assert_refused(train(learnable_csv, tmp_path / "other", tiny_bert, "--require", "perfect"), "--require is good")
+        assert not (tmp_path / "other").exists()
+
+    def test_settings_come_from_a_file_too(self, learnable_csv, tiny_bert, tmp_path):
+        config = tmp_path / "settings.toml"
+        config.write_text('epochs = 1\n[decision]\npositive = "good"\nbest_f1 = true\n', encoding="utf-8")
+        flags = ["--precision", "fp32", "--threads", "1", "--config", str(config)]
+        assert train(learnable_csv, tmp_path / "run", tiny_bert, *flags).status == 0
+        assert settings_of(tmp_path / "run")["decision"]["positive"] == "good"
+        config.write_text("epoch = 1", encoding="utf-8")
+        assert_refused(train(learnable_csv, tmp_path / "other", tiny_bert, *flags), "did you mean 'epochs'")
+
     def test_results_and_prose_go_their_own_ways(self, learnable_csv, tiny_bert, tmp_path):
         outcome = train(learnable_csv, tmp_path / "run", tiny_bert, *SHORT)
         assert outcome.status == 0
