@@ -51,7 +51,10 @@ def languages_of(examples: Examples) -> Languages | None:
     texts = texts[:: max(1, -(-len(texts) // _MOST_TEXTS))]
     if not len(texts):
         return None
-    classify = _identifier().classify
+    try:
+        classify = _identifier().classify
+    except OSError:  # it unpacks its model into a temporary file, for which there may be no room
+        return None
     told = [(row, *classify(examples.texts[row].as_py())) for row in texts.tolist()]
     sure = [(row, language) for row, language, probability in told if probability >= _LEAST_PROBABILITY]
     sure = [(row, language) for row, language in sure if language not in _NOT_TOLD_APART]
