@@ -91,13 +91,18 @@ class RunDirectory:
         return self.path / "label_issues.csv"
 
     @property
+    def training_rows(self) -> Path:
+        return self.path / "training_rows.csv"
+
+    @property
     def model_card(self) -> Path:
         return self.path / "README.md"
 
     @property
     def entries(self) -> tuple[Path, ...]:
         """All files and directories of a run, there or not; the settings, which mark it as a run, come last."""
-        results = (self.metrics, self.model, self.model_card, self.predictions, self.label_issues, self.trace)
+        answers = (self.predictions, self.label_issues, self.training_rows)
+        results = (self.metrics, self.model, self.model_card, *answers, self.trace)
         preparation = (self.audit, self.rejected, self.splits, self.leaks, self.seen_texts)
         return (*results, self.checkpoints, self.training_log, *preparation, self.settings)
 

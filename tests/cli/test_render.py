@@ -71,7 +71,9 @@ def evaluation(names):
     }
     leaks = {"exact": 0, "near": 0, "group": 0, "earlier_run": 0}
     reasons = ["Accuracy is 0.843, [0.81, 0.87]: under 0.85.", f"Of one class less than 50% is found: {names[0]!r} 0.12."]
+    counts, examples = {"easy": 40_000, "ambiguous": 900, "hard": 12}, {"easy": ["r1"], "ambiguous": ["r2"], "hard": ["r3"] * 3}
     further = {
+        "data_map": {"counts": counts, "examples": examples, "sentence": "of 40,912 training rows 12 were never right"},
         "verdict": {"grade": "usable with care", "reasons": reasons},
         "thresholds": {"fitted": {"sentence": f"{names[0]!r} is answered where its score is over 0.4321."}},
         "calibration": {"sentence": "the probabilities are too confident; of the texts given about 0.9, 86% are right"},

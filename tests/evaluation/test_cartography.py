@@ -54,6 +54,25 @@ def test_a_region_gives_no_more_rows_than_it_has():
     assert data_map.most_extreme("easy", 1).tolist() == [1]
 
 
+def test_the_summary_counts_and_names_the_most_extreme_rows():
+    columns = [0, 1, 3, 4, 5]
+    assert draw_data_map(PROBABILITIES[:, columns], RIGHT[:, columns]).to_dict("abdef") == {
+        "epochs": 4,
+        "counts": {"easy": 2, "ambiguous": 1, "hard": 2},
+        "examples": {"easy": ["b", "a"], "ambiguous": ["d"], "hard": ["f", "e"]},
+        "sentence": "of 5 training rows 2 were right in each of 4 epochs, 1 in some and 2 in none",
+    }
+    many = draw_data_map(np.full((2, 1234), 0.9), np.ones((2, 1234), np.bool_)).to_dict([str(row) for row in range(1234)])
+    assert many["examples"]["easy"] == ["0", "1", "2"]
+    assert many["sentence"].startswith("of 1,234 training rows 1,234 were right in each of 2 epochs")
+
+
+def test_of_one_epoch_it_is_said_that_nothing_could_vary():
+    assert draw_data_map(PROBABILITIES[:1], RIGHT[:1]).sentence == (
+        "of 6 training rows 3 were right in the only epoch and 3 were not; ambiguous rows show after two epochs"
+    )
+
+
 def test_after_one_epoch_nothing_varies_and_nothing_is_ambiguous():
     data_map = draw_data_map(PROBABILITIES[:1], RIGHT[:1])
     assert not data_map.variability.any()

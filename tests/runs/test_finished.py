@@ -53,6 +53,8 @@ def test_a_run_is_read_as_it_was_written(trained_run):
         ("metrics", ("baselines", "majority"), {}, "baselines['majority'] lacks"),
         ("metrics", ("verdict", "grade"), "fine", "verdict.grade must be one of 'good', 'usable with care', 'not reliable'"),
         ("metrics", ("test", "intervals", "accuracy"), [0.1], "test.intervals.accuracy must have 2 entries, not 1"),
+        ("metrics", ("data_map", "counts"), {"easy": 5}, "data_map.counts lacks 'ambiguous'"),
+        ("metrics", ("data_map", "examples", "hard"), [7], "data_map.examples.hard[0] must be text, not a whole number"),
         ("metrics", ("training", "from_run"), 1, "training.from_run must be true or false, not a whole number"),
         ("metrics", ("leaks",), {"exact": 0, "near": 0, "group": 0}, "leaks lacks 'earlier_run'"),
     ],

@@ -150,12 +150,12 @@ def assert_same(run, expected):
     """Weights, optimizer state, predictions and metrics to the last bit, timings excepted; and nothing left behind."""
     assert {path.name for path in run.path.iterdir()} == {path.name for path in expected.path.iterdir()}
     assert (run.model / "model.safetensors").read_bytes() == (expected.model / "model.safetensors").read_bytes()
-    for name in ("predictions", "splits", "audit", "rejected", "seen_texts"):
+    for name in ("predictions", "training_rows", "label_issues", "splits", "audit", "rejected", "seen_texts"):
         assert getattr(run, name).read_bytes() == getattr(expected, name).read_bytes()
     assert without_timings(run.metrics) == without_timings(expected.metrics)
     found, wanted = newest_checkpoint(run), newest_checkpoint(expected)
     assert found.name == wanted.name
-    for name in ("model.safetensors", "optimizer.safetensors", "best.safetensors"):
+    for name in ("model.safetensors", "optimizer.safetensors", "best.safetensors", "dynamics.safetensors"):
         assert (found / name).read_bytes() == (wanted / name).read_bytes()
     assert without_timings(found / "state.json")["state"] == without_timings(wanted / "state.json")["state"]
     log = [json.loads(line) for line in run.training_log.read_text().splitlines()]

@@ -130,7 +130,7 @@ def same_result(run, expected):
     """The weights to the last bit, and all that was made with them."""
     assert (run.model / "model.safetensors").read_bytes() == (expected.model / "model.safetensors").read_bytes()
     assert without_timings(run.metrics) == without_timings(expected.metrics)
-    for name in ("predictions", "splits", "rejected", "audit"):
+    for name in ("predictions", "training_rows", "label_issues", "splits", "rejected", "audit"):
         assert getattr(run, name).read_text() == getattr(expected, name).read_text()
     assert {path.name for path in run.path.iterdir()} == {path.name for path in expected.path.iterdir()}
 

@@ -14,6 +14,7 @@ from surefit.config import TrainingSettings
 from surefit.runs.conclude import _ended
 from surefit.runs.train import train
 from surefit.trace import STAGE_SENTENCES, EpochTrace
+from surefit.training.dynamics import TrainingDynamics
 from surefit.training.state import TrainingState
 from tiny_models import write_tiny_stock
 
@@ -73,12 +74,13 @@ def test_the_saving_of_packing_is_against_every_row_padded(stages):
 def test_an_early_stop_says_how_many_epochs_were_no_better(patience):
     figures = [0.5, 0.7, *[0.6] * patience]
     epochs = [EpochTrace(number, 0.5, 0.5, 0.7, f1, observation="", seconds=0.0) for number, f1 in enumerate(figures, 1)]
-    ended = _ended(TrainingState(epochs=epochs), TrainingSettings(epochs=9, patience=patience))
+    dynamics = TrainingDynamics.blank(9, 1)
+    ended = _ended(TrainingState(dynamics, epochs=epochs), TrainingSettings(epochs=9, patience=patience))
     assert ended == (
         f"Stopped early after {2 + patience} of 9 epochs: {patience} brought no better macro F1. "
         "The weights of epoch 2, the best on the validation rows, are kept."
     )
-    assert _ended(TrainingState(epochs=epochs[:2]), TrainingSettings(epochs=2)).startswith(
+    assert _ended(TrainingState(dynamics, epochs=epochs[:2]), TrainingSettings(epochs=2)).startswith(
         "Ended after 2 of 2 epochs, as asked."
     )
 

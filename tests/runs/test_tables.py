@@ -50,7 +50,7 @@ def result_of(classes: int) -> dict[str, object]:
 
 def test_an_evaluation_shows_classes_averages_confusions_and_baselines(trained_run):
     metrics = trained_run.metrics
-    per_class, confusion, baselines, further, verdict = evaluation_tables(metrics)
+    per_class, confusion, baselines, data_map, further, verdict = evaluation_tables(metrics)
     assert [row[0] for row in per_class.rows] == ["bad", "good", "macro average", "weighted average"]
     low, high = metrics["test"]["intervals"]["per_class"]["bad"]["f1"]
     assert per_class.rows[0][3] == f"{metrics['test']['per_class']['bad']['f1']:.4f}\n{low:.2f}–{high:.2f}"
@@ -64,6 +64,11 @@ def test_an_evaluation_shows_classes_averages_confusions_and_baselines(trained_r
     assert [row[1] for row in baselines.rows] == [
         f"{entry['accuracy']:.2%}" for entry in (metrics["test"], *metrics["baselines"].values())
     ]
+    assert {row[0]: row[2] for row in data_map.rows} == {
+        region: f"{count:,}" for region, count in metrics["data_map"]["counts"].items()
+    }
+    assert [row[3] for row in data_map.rows] == [", ".join(metrics["data_map"]["examples"][row[0]]) for row in data_map.rows]
+    assert data_map.note.startswith(metrics["data_map"]["sentence"])
 
 
 def test_of_many_classes_the_weakest_are_shown_and_the_most_frequent_confusions():

@@ -5,6 +5,7 @@ import json
 import random
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -15,11 +16,14 @@ from surefit.model.parameters import FlatParameters
 from surefit.progress import Progress
 from surefit.trace import EpochTrace
 from surefit.training.checkpoint import Checkpoints
+from surefit.training.dynamics import TrainingDynamics
 from surefit.training.optimizer import AdamW
 from surefit.training.state import TrainingState
+from surefit.types import SINGLE_LABEL, LabelSchema
 
 UNREADABLE = Path("/proc/self/mem")  # can be opened, and says "Input/output error" when its first bytes are read
-FILES = ("model.safetensors", "optimizer.safetensors", "best.safetensors", "state.json")
+FILES = ("model.safetensors", "optimizer.safetensors", "best.safetensors", "dynamics.safetensors", "state.json")
+SCHEMA = LabelSchema(SINGLE_LABEL, ("a", "b"))
 
 
 class Notes(Progress):
@@ -40,11 +44,18 @@ class Training:
         self.optimizer = AdamW(self.flat, weight_decay=0.01)
         self.notes = Notes()
         self.checkpoints = Checkpoints(directory, self.notes)
-        self.state = TrainingState()
+        self.state = self.begin()
+
+    @staticmethod
+    def begin():
+        return TrainingState(TrainingDynamics.blank(epochs=2, rows=6))
 
     def make_step(self):
         words = torch.tensor([0, 1 + self.state.step % 4])
-        self.model(words).sum().backward()
+        logits = self.model(words)
+        logits.sum().backward()
+        epoch, targets = len(self.state.epochs) + 1, np.array([0, 1])
+        self.state.dynamics.record(epoch, words.numpy(), logits.detach().numpy(), targets, SCHEMA)
         self.optimizer.step(1e-3, words)
         self.state.count_step(0.1 * (self.state.step + 1), 3.0)
 
@@ -57,12 +68,13 @@ class Training:
         return self.checkpoints.save(self.state, self.model, self.optimizer)
 
     def restore(self):
-        self.state = self.checkpoints.restore(self.model, self.optimizer)
+        self.state = self.checkpoints.restore(self.model, self.optimizer) or self.begin()
 
     def everything(self):
         held = {f"weight {name}": tensor for name, tensor in self.model.state_dict().items()}
         held |= {f"optimizer {name}": tensor for name, tensor in self.optimizer.tensors().items()}
         held |= {f"best {name}": tensor for name, tensor in self.state.best_weights.items()}
+        held |= {f"dynamics {name}": tensor for name, tensor in self.state.dynamics.tensors().items()}
         return {name: tensor.tolist() for name, tensor in held.items()}, json.dumps(self.state.to_dict())
 
 
@@ -278,6 +290,26 @@ def test_a_whole_one_of_another_version_is_refused_and_not_taken_for_damage(save
     file.write_text(json.dumps(content))
     with pytest.raises(RunError, match="step-00000002 is of another version of SureFit; resume with that one"):
         resumed(directory)
+
+
+def test_one_from_before_training_dynamics_were_kept_is_refused(saved):
+    directory, _ = saved
+    (directory / "step-00000002" / "dynamics.safetensors").unlink()
+    file = directory / "step-00000002" / "state.json"
+    content = json.loads(file.read_text())
+    del content["files"]["dynamics.safetensors"], content["sha256"]
+    content["sha256"] = hashlib.sha256(json.dumps(content).encode()).hexdigest()
+    file.write_text(json.dumps(content))
+    with pytest.raises(RunError, match="step-00000002 is of another version of SureFit; resume with that one"):
+        resumed(directory)
+
+
+def test_steps_made_after_a_resume_leave_the_checkpoint_that_was_loaded_as_it_was(saved):
+    directory, held = saved
+    training = resumed(directory)
+    training.make_step()
+    assert training.everything() != held[1]
+    assert resumed(directory).everything() == held[1]
 
 
 def test_a_finished_run_keeps_the_newest_alone(saved):

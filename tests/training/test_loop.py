@@ -45,12 +45,13 @@ def test_a_step_however_cut_has_the_gradient_of_its_weighted_mean_loss(tiny_bert
     trainer = trainer_of(pretrained, rows, batch_size=18, max_batch_tokens=budget)
     (batch,) = trainer.epoch_steps(1)
     assert len(cut_by_tokens(batch, lengths_of(rows.encodings), budget, ROWS_PER_GROUP)) == cuts
-    loss_sum, word_rows = trainer._gradients(batch, 2)
+    loss_sum, answers, word_rows = trainer._gradients(batch, 2)
     logits = reference(pack(rows.encodings, batch), StepDropout(3, 2))
     losses = functional.cross_entropy(logits, torch.from_numpy(rows.targets[batch]), reduction="none")
     mean = (losses * torch.from_numpy(weights[batch]).float()).sum() / weights.sum()
     mean.backward()
     assert loss_sum / weights.sum() == pytest.approx(mean.item(), rel=1e-5)
+    np.testing.assert_allclose(answers, logits.detach().numpy(), rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(gradients(pretrained.classifier), gradients(reference), rtol=1e-4, atol=1e-7)
     assert word_rows.tolist() == sorted({word for encoding in rows.encodings for word in encoding.input_ids.tolist()})
 

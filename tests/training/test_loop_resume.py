@@ -56,6 +56,8 @@ def test_an_interrupted_run_goes_on_to_the_same_bytes(way, whole_of_way, tmp_pat
     assert resumed.weights() == expected.weights()
     assert resumed.saved() == expected.saved()
     assert resumed_state.step_losses == state.step_losses
+    assert resumed_state.dynamics.given_probabilities.tobytes() == state.dynamics.given_probabilities.tobytes()
+    assert (resumed_state.dynamics.right == state.dynamics.right).all()
     assert [epoch.training_loss for epoch in resumed_state.epochs] == [epoch.training_loss for epoch in state.epochs]
 
 

@@ -1,7 +1,7 @@
 """Easy, hard and ambiguous rows by how training went ("dataset cartography", Swayamdipta et al. 2020, EMNLP, section 2).
 
 Of each training row three figures over the epochs: confidence (mean probability of the given class), variability (its
-standard deviation) and correctness (share of the epochs after which the row was decided right). The paper names three
+standard deviation) and correctness (share of the epochs in which the row was decided right). The paper names three
 regions of the map of confidence and variability: easy to learn (high, low), hard to learn (low, low) and ambiguous
 (high variability). It draws no borders, and borders at fixed probabilities would mean something else for 77 classes
 than for two. Here correctness cuts the regions, which needs no threshold; the other two rank the rows within them:
@@ -16,7 +16,7 @@ was only learned late counts as ambiguous.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, get_args
@@ -28,6 +28,7 @@ from surefit.types import FloatArray, Int64Array
 
 Region = Literal["easy", "ambiguous", "hard"]
 REGIONS: tuple[Region, ...] = get_args(Region)
+_EXAMPLES = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +71,24 @@ class DataMap:
         ranks = {"easy": -self.confidence, "ambiguous": -self.variability, "hard": self.confidence}
         own = np.flatnonzero(self.regions == REGIONS.index(region))
         return own[np.argsort(ranks[region][own], kind="stable")][:most]
+
+    @property
+    def sentence(self) -> str:
+        """What the counts say, for people."""
+        easy, ambiguous, hard = (f"{self.counts[region]:,}" for region in REGIONS)
+        rows = f"of {len(self.correctness):,} training rows"
+        if self.epochs == 1:
+            return f"{rows} {easy} were right in the only epoch and {hard} were not; ambiguous rows show after two epochs"
+        return f"{rows} {easy} were right in each of {self.epochs} epochs, {ambiguous} in some and {hard} in none"
+
+    def to_dict(self, ids: Sequence[str]) -> dict[str, Any]:
+        """The summary, as `metrics.json` holds it.
+
+        Args:
+            ids: of the rows.
+        """
+        examples = {region: [ids[row] for row in self.most_extreme(region, _EXAMPLES).tolist()] for region in REGIONS}
+        return {"epochs": self.epochs, "counts": self.counts, "examples": examples, "sentence": self.sentence}
 
 
 def draw_data_map(given_probabilities: NDArray[np.floating[Any]], right: NDArray[np.bool_]) -> DataMap:

@@ -1,4 +1,4 @@
-"""Arrays to tensors on the device that computes with them."""
+"""Arrays to tensors on the device that computes with them, and back."""
 
 from __future__ import annotations
 
@@ -23,3 +23,15 @@ def on_device(array: NDArray[Any], device: torch.device) -> Tensor:
     if device.type != "cuda":
         return tensor.to(device)
     return tensor.pin_memory().to(device, non_blocking=True)
+
+
+def to_cpu(tensor: Tensor) -> Tensor:
+    """The tensor on the CPU; where it is there already, itself.
+
+    A copy from a GPU does not wait for the work that the GPU still has, so its values are there only
+    once something was read that was computed after the tensor.
+
+    Args:
+        tensor: without gradient.
+    """
+    return tensor.to("cpu", non_blocking=True)

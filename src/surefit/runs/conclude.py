@@ -10,6 +10,7 @@ from typing import Any
 from surefit.config import TrainingSettings
 from surefit.data.split import SplitName
 from surefit.evaluation.baselines import LabelledEmbeddings
+from surefit.evaluation.cartography import DataMap
 from surefit.inference.int8 import prepare_int8
 from surefit.progress import Progress
 from surefit.runs.carried import carried_example
@@ -31,6 +32,7 @@ class Conclusion:
     Attributes:
         outcome: the model's answers.
         evidence: what speaks for and against it.
+        data_map: how training went, row by row.
         metrics: the content of `metrics.json`.
         trace: the content of `trace.json`.
         int8: how the model predicts in int8, for `surefit.json`; None where it cannot.
@@ -39,6 +41,7 @@ class Conclusion:
 
     outcome: Outcome
     evidence: Evidence
+    data_map: DataMap
     metrics: dict[str, Any]
     trace: RunTrace
     int8: dict[str, Any] | None
@@ -93,8 +96,10 @@ def conclude(
         "steps": state.step,
         "from_run": not job.pretrained.new_parameters,
     }
-    metrics, reference = evidence.metrics | {"training": training}, reference_of(job, judged, progress)
-    return Conclusion(outcome, evidence, metrics, trace, int8, reference.to_json())
+    data_map = state.dynamics.data_map(len(state.epochs))
+    course = {"data_map": data_map.to_dict(rows.splits["train"].examples.ids.to_pylist()), "training": training}
+    reference = reference_of(job, judged, progress).to_json()
+    return Conclusion(outcome, evidence, data_map, evidence.metrics | course, trace, int8, reference)
 
 
 def _record_evaluation(judged: Judged, validation_rows: int, recorder: PipelineRecorder, seconds: float) -> None:

@@ -130,6 +130,28 @@ class _LabelIssues:
 
 
 @dataclass(frozen=True)
+class _RegionCounts:
+    easy: int
+    ambiguous: int
+    hard: int
+
+
+@dataclass(frozen=True)
+class _RegionExamples:
+    easy: list[str]
+    ambiguous: list[str]
+    hard: list[str]
+
+
+@dataclass(frozen=True)
+class _DataMap:
+    epochs: int
+    counts: _RegionCounts
+    examples: _RegionExamples
+    sentence: str
+
+
+@dataclass(frozen=True)
 class _Training:
     epochs: int
     best_epoch: int
@@ -151,6 +173,7 @@ class _Metrics:
     overfitting: _Overfitting
     learning_curve: LearningCurve
     label_issues: _LabelIssues
+    data_map: _DataMap
     training: _Training
 
     def __post_init__(self) -> None:

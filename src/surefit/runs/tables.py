@@ -22,7 +22,7 @@ _CONFUSED_PAIRS = 8
 def evaluation_tables(metrics: Mapping[str, Any]) -> tuple[Table, ...]:
     """Figures by class, confusion matrix and baselines of a run's test rows, what else is known, and the verdict."""
     figures = figures_tables(metrics["test"], f"Evaluation on the test rows {unseen(metrics)}")
-    return (*figures, _baselines(metrics), _further(metrics), _verdict(metrics["verdict"]))
+    return (*figures, _baselines(metrics), _data_map(metrics["data_map"]), _further(metrics), _verdict(metrics["verdict"]))
 
 
 def evaluated_tables(figures: Mapping[str, Any], rejected: Path | None) -> tuple[Table, ...]:
@@ -143,6 +143,22 @@ def _further(metrics: Mapping[str, Any]) -> Table:
 
 def _verdict(verdict: Mapping[str, Any]) -> Table:
     return Table(f"Verdict: {verdict['grade']}", ("reasons",), tuple((reason,) for reason in verdict["reasons"]))
+
+
+_REGION_SENTENCES = {
+    "hard": "never right: look here for wrong labels",
+    "ambiguous": "right in some epochs: learned late, or unclear",
+    "easy": "right in every epoch",
+}
+
+
+def _data_map(data_map: Mapping[str, Any]) -> Table:
+    rows = [
+        (region, said, f"{data_map['counts'][region]:,}", ", ".join(data_map["examples"][region]))
+        for region, said in _REGION_SENTENCES.items()
+    ]
+    note = f"{data_map['sentence']}; training_rows.csv has each row"
+    return Table("Which training rows were hard to learn", ("", "", "rows", "most of all, by id"), tuple(rows), note)
 
 
 def prediction_table(predicted: PredictedRows) -> Table:

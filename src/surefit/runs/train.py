@@ -32,7 +32,7 @@ from surefit.runs.rules import request_of
 from surefit.runs.seen import unknown_account
 from surefit.runs.sources import Sources, source_name
 from surefit.runs.tokens import encode_rows
-from surefit.runs.write import write_label_issues, write_preparation, write_results
+from surefit.runs.write import write_label_issues, write_preparation, write_results, write_training_rows
 from surefit.trace import PipelineRecorder
 from surefit.training.checkpoint import Checkpoints
 from surefit.training.optimizer import peak_learning_rate
@@ -145,7 +145,8 @@ def _train(
             state = fine_tune(job, directory, recorder, progress)
             end = conclude(job, state, embedded, recorder, progress)
             _save(directory, pretrained, end, facts)
-            write_label_issues(directory, rows, end.evidence.label_issues)
+            write_label_issues(directory, rows, end.evidence.label_issues, end.data_map)
+            write_training_rows(directory, rows, end.data_map)
             write_results(directory, end.metrics, end.trace, rows, end.outcome.judged["test"])
         except (Interrupted, KeyboardInterrupt) as stopped:
             what = str(stopped) or "interrupted; what was done is saved"

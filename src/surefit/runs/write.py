@@ -14,6 +14,7 @@ from surefit.data.audit import Audit
 from surefit.data.leaks import LEAK_KINDS
 from surefit.data.split import SPLIT_NAMES
 from surefit.decision import ABSTAINED_ID
+from surefit.evaluation.cartography import REGIONS, DataMap
 from surefit.evaluation.label_errors import LabelIssues
 from surefit.progress import Progress, StepRecord
 from surefit.runs.rejected import REJECTED_COLUMNS, rejected_cells
@@ -101,13 +102,14 @@ def write_preparation(run: RunDirectory, rows: PreparedRows, audit: Audit, earli
     write_seen(run, {name: part.examples for name, part in rows.splits.items()}, earlier)
 
 
-def write_label_issues(run: RunDirectory, rows: PreparedRows, issues: LabelIssues) -> None:
+def write_label_issues(run: RunDirectory, rows: PreparedRows, issues: LabelIssues, data_map: DataMap) -> None:
     """Writes the rows whose labels may be wrong, the most doubtful first.
 
     Args:
         run: the run.
         rows: its rows.
         issues: positions among the rows of all splits, one after the other.
+        data_map: of the training rows; one that was never right in training either is the more doubtful.
     """
     names = rows.schema.id2label
     ends = np.cumsum([len(rows.splits[name].targets) for name in SPLIT_NAMES])
@@ -128,13 +130,35 @@ def write_label_issues(run: RunDirectory, rows: PreparedRows, issues: LabelIssue
             row = position - (int(ends[place - 1]) if place else 0)
             texts = [column[row].as_py() for column in (examples.texts, examples.text_pairs) if column is not None]
             figures = round(float(of_given), 6), round(float(of_suggested), 6)
-            yield examples.ids[row].as_py(), name, rows.files[name], names[given], names[suggested], *figures, *texts
+            never_right = ("yes" if data_map.correctness[row] == 0 else "no") if name == "train" else ""
+            labels = names[given], names[suggested]
+            yield examples.ids[row].as_py(), name, rows.files[name], *labels, *figures, never_right, *texts
 
     texts = ("text",) if rows.splits["train"].examples.text_pairs is None else ("text", "text_pair")
     write_csv(run.label_issues, (*_ISSUE_COLUMNS, *texts), cells())
 
 
-_ISSUE_COLUMNS = ("id", "split", "file", "label", "suggested", "probability_of_label", "probability_of_suggested")
+_ISSUE_FIGURES = ("probability_of_label", "probability_of_suggested", "never_right_in_training")
+_ISSUE_COLUMNS = ("id", "split", "file", "label", "suggested", *_ISSUE_FIGURES)
+
+
+def write_training_rows(run: RunDirectory, rows: PreparedRows, data_map: DataMap) -> None:
+    """Writes how training went row by row, in the order of the file.
+
+    Args:
+        run: the run.
+        rows: its rows.
+        data_map: of the training rows.
+    """
+    train, names, single = rows.splits["train"], rows.schema.id2label, rows.schema.problem_type == SINGLE_LABEL
+    figures = np.stack([data_map.confidence, data_map.variability, data_map.correctness], axis=1).round(6).tolist()
+    columns = zip(train.examples.ids.to_pylist(), train.targets, figures, data_map.regions.tolist(), strict=True)
+    cells = (
+        (row_id, rows.files["train"], _joined(target, names, single), *of_row, REGIONS[region])
+        for row_id, target, of_row, region in columns
+    )
+    write_csv(run.training_rows, ("id", "file", "label", "confidence", "variability", "correctness", "region"), cells)
+
 
 _LEAK_COLUMNS = ("id", "split", "file", "kind", "similarity", "repeats_id", "repeats_split", "repeats_file")
 

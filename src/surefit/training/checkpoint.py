@@ -1,9 +1,9 @@
 """Checkpoints: written beside, flushed, hashed, renamed; the newest good one is found again.
 
 A checkpoint is a directory `step-00000123` with the weights, the optimizer's state, the best
-weights so far, and `state.json`, which names the SHA-256 of each of them and of its own content.
-It takes its name only once it is complete, so that a stop at any moment leaves the one before
-intact.
+weights so far, what was said of the training rows, and `state.json`, which names the SHA-256 of
+each of them and of its own content. It takes its name only once it is complete, so that a stop at
+any moment leaves the one before intact.
 """
 
 from __future__ import annotations
@@ -29,11 +29,13 @@ from torch import Tensor, nn
 from surefit.artifacts import SCHEMA_VERSION, remove, sha256_of
 from surefit.errors import RunError
 from surefit.progress import Progress
+from surefit.training.dynamics import TrainingDynamics
 from surefit.training.optimizer import AdamW
 from surefit.training.state import TrainingState
 
 _KEPT = 2  # the newest, and the one before in case the newest is damaged
-_MODEL, _OPTIMIZER, _BEST, _STATE = "model.safetensors", "optimizer.safetensors", "best.safetensors", "state.json"
+_MODEL, _OPTIMIZER, _BEST = "model.safetensors", "optimizer.safetensors", "best.safetensors"
+_DYNAMICS, _STATE = "dynamics.safetensors", "state.json"
 
 
 class CheckpointInterval:
@@ -96,6 +98,7 @@ class Checkpoints:
             _write_tensors(temporary / _MODEL, dict(model.state_dict()))
             _write_tensors(temporary / _OPTIMIZER, optimizer.tensors())
             _write_tensors(temporary / _BEST, state.best_weights)
+            _write_tensors(temporary / _DYNAMICS, state.dynamics.tensors())
             hashes = {file.name: sha256_of(file) for file in sorted(temporary.iterdir())}
             content = {"schema_version": SCHEMA_VERSION, "files": hashes, "state": state.to_dict()}
             content |= {"sha256": _content_hash(content)}
@@ -132,8 +135,8 @@ class Checkpoints:
         for old in self.found()[count:]:
             remove(old)
 
-    def restore(self, model: nn.Module, optimizer: AdamW) -> TrainingState:
-        """Loads the newest good checkpoint into model and optimizer; a new state where there is none.
+    def restore(self, model: nn.Module, optimizer: AdamW) -> TrainingState | None:
+        """Loads the newest good checkpoint into model and optimizer; None where there is none.
 
         A checkpoint that is proven to be damaged is passed over and said so through `progress.note`; the
         next one that is saved will replace it.
@@ -159,7 +162,7 @@ class Checkpoints:
             return state
         if self.found():
             self._progress.note("no checkpoint is whole; training starts from the beginning")
-        return TrainingState()
+        return None
 
 
 class _DamageError(Exception):
@@ -185,7 +188,8 @@ def _verified(checkpoint: Path) -> tuple[dict[str, dict[str, Tensor]], TrainingS
         RunError: it is whole, but of another version.
     """
     content = _verified_state(checkpoint / _STATE)
-    if content["schema_version"] != SCHEMA_VERSION:
+    names = {_MODEL, _OPTIMIZER, _BEST, _DYNAMICS}
+    if content["schema_version"] != SCHEMA_VERSION or content["files"].keys() != names:
         raise RunError(f"{checkpoint} is of another version of SureFit; resume with that one")
     files = content["files"]
     for name, expected_hash in files.items():
@@ -194,7 +198,8 @@ def _verified(checkpoint: Path) -> tuple[dict[str, dict[str, Tensor]], TrainingS
         if sha256_of(file) != expected_hash:
             raise _DamageError(f"{file} was changed after it was written")
     tensors = {name: load_file(checkpoint / name) for name in files}
-    return tensors, TrainingState.from_dict(content["state"], tensors[_BEST])
+    dynamics = TrainingDynamics.from_tensors(tensors[_DYNAMICS])
+    return tensors, TrainingState.from_dict(content["state"], tensors[_BEST], dynamics)
 
 
 def _verified_state(file: Path) -> dict[str, Any]:

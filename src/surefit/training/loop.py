@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from surefit.config import TrainingSettings
@@ -17,11 +18,12 @@ from surefit.evaluation.observations import observe
 from surefit.interruption import orderly_stop
 from surefit.model.classifier import SequenceClassifier
 from surefit.model.dropout import StepDropout
-from surefit.model.transfer import on_device
+from surefit.model.transfer import on_device, to_cpu
 from surefit.progress import Progress, StepRecord
 from surefit.text.packing import ROWS_PER_GROUP, cut_by_tokens, epoch_order, lengths_of, pack, step_rows
 from surefit.trace import EpochTrace
 from surefit.training.checkpoint import CheckpointInterval, Checkpoints
+from surefit.training.dynamics import TrainingDynamics
 from surefit.training.early_stopping import best_epoch, should_stop
 from surefit.training.optimizer import AdamW, learning_rate_at, peak_learning_rate
 from surefit.training.state import TrainingRows, TrainingState
@@ -90,6 +92,7 @@ def fit(
     settings = plan.settings
     trainer = _Trainer(classifier, rows, plan, math.ceil(len(rows) / settings.batch_size) * settings.epochs)
     state = checkpoints.restore(classifier, trainer.optimizer)
+    state = state or TrainingState(TrainingDynamics.blank(settings.epochs, len(rows)))
     interval = CheckpointInterval(settings.checkpoint_every, state.step)
 
     def save() -> None:
@@ -112,6 +115,7 @@ def fit(
                     save()
                 made = trainer.make_step(batch, state.step + 1, epoch)
                 state.count_step(made.loss_sum, made.weight_sum)
+                state.dynamics.record(epoch, batch, made.logits, rows.targets[batch], classifier.schema)
                 now = time.perf_counter()
                 loss, rate = made.loss_sum / made.weight_sum, made.learning_rate
                 record = StepRecord(state.step, epoch, loss, rate, len(batch), made.tokens, seconds=now - step_end)
@@ -136,8 +140,9 @@ def fit(
 
 @dataclass(frozen=True)
 class _StepMade:
-    """What one optimizer step came to; sums are over its rows."""
+    """What one optimizer step came to; sums are over its rows, logits are theirs before it."""
 
+    logits: NDArray[np.float32]
     loss_sum: float
     weight_sum: float
     tokens: int
@@ -173,42 +178,48 @@ class _Trainer:
             TrainingError: the loss or its gradient is not a number.
         """
         settings, flat = self._plan.settings, self._classifier.flat
-        loss_sum, word_rows = self._gradients(batch, step)
+        loss_sum, logits, word_rows = self._gradients(batch, step)
         norm = flat.shorten_gradients(settings.max_grad_norm, word_rows)
         _require_finite(loss_sum + norm, step, epoch)
         learning_rate = learning_rate_at(step, self.total_steps, self._peak, settings.warmup_share)
         self.optimizer.step(learning_rate, word_rows)
         self._classifier.weights_changed()
-        return _StepMade(loss_sum, float(self._rows.weights[batch].sum()), int(self._lengths[batch].sum()), learning_rate)
+        weight_sum, tokens = float(self._rows.weights[batch].sum()), int(self._lengths[batch].sum())
+        return _StepMade(logits, loss_sum, weight_sum, tokens, learning_rate)
 
-    def _gradients(self, batch: Int64Array, step: int) -> tuple[float, Tensor]:
+    def _gradients(self, batch: Int64Array, step: int) -> tuple[float, NDArray[np.float32], Tensor]:
         """Adds up the gradients of one step's rows.
 
         The loss is divided by the sum of the weights of all the step's rows, so that cutting the step
         to fit in memory does not change the gradient.
 
         Returns:
-            the sum of the rows' weighted losses, and the rows of the word embeddings that have gradients.
+            the sum of the rows' weighted losses, their logits, shape (rows, classes), and the rows of the word
+            embeddings that have gradients.
         """
         device = self._classifier.device
         weight_sum = float(self._rows.weights[batch].sum())
         dropout = StepDropout(self._plan.seed, step)
         dropout.begin()
-        losses, words = [], []
+        losses, answers, words = [], [], []
         # Where dropout goes by place, groups of rows stay together.
         together = ROWS_PER_GROUP if self._classifier.skips_padding else 1
         for cut in cut_by_tokens(batch, self._lengths, self._plan.settings.max_batch_tokens, together):
             packed = pack(self._rows.encodings, cut)
             targets = on_device(self._rows.targets[cut], device)
             weights = on_device(self._rows.weights[cut].astype(np.float32), device)
-            loss = self._classifier.loss(self._classifier(packed, dropout), targets, weights)
+            logits = self._classifier(packed, dropout)
+            loss = self._classifier.loss(logits, targets, weights)
             (loss / weight_sum).backward()  # type: ignore[no-untyped-call]
             losses.append(loss.detach())
-            del loss  # and with it what its backward pass needed
+            answers.append(to_cpu(logits.detach()))
+            del logits, loss  # and with them what the backward pass needed
             dropout = dropout.after(packed)
             words.append(packed.input_ids)
         word_rows = on_device(np.unique(np.concatenate(words)), device)
-        return sum(map(float, losses)), word_rows  # not read before all is under way: a GPU's work is waited for here
+        # Not read before all is under way: a GPU's work is waited for here, and the logits are there then.
+        loss_sum = sum(map(float, losses))
+        return loss_sum, torch.cat(answers).numpy(), word_rows
 
 
 def _generators_beside_the_cpu(classifier: SequenceClassifier) -> list[torch.device]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from surefit.trace import EpochTrace
+from surefit.training.dynamics import TrainingDynamics
 from surefit.types import Encoding, FloatArray
 
 
@@ -41,6 +42,7 @@ class TrainingState:
     """How far training has come. It changes with every step.
 
     Attributes:
+        dynamics: what was said of the rows, epoch by epoch.
         step: optimizer steps made in all.
         position: steps made in the epoch that is under way.
         loss_sum: sum of its rows' weighted losses so far.
@@ -50,6 +52,7 @@ class TrainingState:
         best_weights: weights of the best epoch so far, name -> tensor; empty before the first ends.
     """
 
+    dynamics: TrainingDynamics
     step: int = 0
     position: int = 0
     loss_sum: float = 0.0
@@ -75,12 +78,14 @@ class TrainingState:
         self.position, self.loss_sum, self.weight_sum = 0, 0.0, 0.0
 
     def to_dict(self) -> dict[str, Any]:
-        """All but the weights, as JSON holds it."""
+        """All but the weights and the dynamics, as JSON holds it."""
         content = {name: getattr(self, name) for name in ("step", "position", "loss_sum", "weight_sum", "step_losses")}
         return content | {"epochs": [vars(epoch) for epoch in self.epochs]}
 
     @classmethod
-    def from_dict(cls, content: Mapping[str, Any], best_weights: dict[str, Tensor]) -> TrainingState:
-        """The state that `to_dict` described, with the weights that were saved beside it."""
+    def from_dict(
+        cls, content: Mapping[str, Any], best_weights: dict[str, Tensor], dynamics: TrainingDynamics
+    ) -> TrainingState:
+        """The state that `to_dict` described, with what was saved beside it."""
         epochs = [EpochTrace(**epoch) for epoch in content["epochs"]]
-        return cls(**dict(content) | {"epochs": epochs, "best_weights": best_weights})
+        return cls(**dict(content) | {"epochs": epochs, "best_weights": best_weights, "dynamics": dynamics})
