@@ -15,6 +15,7 @@ from surefit.artifacts import (
     harmless_cell,
     model_directory,
     output_file,
+    read_csv,
     read_json,
     read_own_json,
     remove,
@@ -230,6 +231,26 @@ def test_csv_has_harmless_header_and_texts_and_plain_numbers(tmp_path):
     write_csv(tmp_path / "file.csv", ("=id", "score"), [("@me", -0.5), ('say "hi",\nyou', 3)])
     with (tmp_path / "file.csv").open(newline="", encoding="utf-8") as file:
         assert list(csv.reader(file)) == [["'=id", "score"], ["'@me", "-0.5"], ['say "hi",\nyou', "3"]]
+
+
+def test_csv_is_read_as_it_was_given(tmp_path):
+    rows = [["@me", "-0.5"], ['say "hi",\nyou', "3"], ["=" + "a" * 200_000, ""], ["", "'quoted'"]]
+    write_csv(tmp_path / "file.csv", ("=id", "score"), rows)
+    assert read_csv(tmp_path / "file.csv", 10) == (["=id", "score"], rows)
+    assert read_csv(tmp_path / "file.csv", 1) == (["=id", "score"], rows[:1])
+    assert csv.field_size_limit() == 131_072
+
+
+def test_csv_that_is_damaged_or_missing_is_named(tmp_path):
+    with pytest.raises(RunError, match=r"file\.csv is missing"):
+        read_csv(tmp_path / "file.csv", 10)
+    for content in (b"", b"\xff", b'a,b\n"'):
+        (tmp_path / "file.csv").write_bytes(content)
+        with pytest.raises(RunError, match=r"file\.csv cannot be read as CSV"):
+            read_csv(tmp_path / "file.csv", 10)
+    (tmp_path / "file.csv").write_text("a,b\n1,2\n3\n", encoding="utf-8")
+    with pytest.raises(RunError, match="not every row has 2 cells"):
+        read_csv(tmp_path / "file.csv", 10)
 
 
 def test_csv_rows_take_another_delimiter():

@@ -19,13 +19,13 @@ LEVELS = {
     room: level
     for level, rooms in enumerate(
         [
-            "errors types config trace artifacts normalization progress interruption",
+            "errors types config trace artifacts normalization printable progress interruption",
             "data text decision",
             "evaluation",
             "model",
-            "training inference",
+            "training inference report",
             "export runs",
-            "report server",
+            "server",
             "sklearn distributed",
             "cli",
             "__main__",

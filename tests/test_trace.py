@@ -82,7 +82,7 @@ def test_lines_of_a_cell_stay_lines_in_a_notebook():
 
 
 def test_traces_show_their_texts_escaped():
-    layer = LayerTrace(SCRIPT, SCRIPT, (SCRIPT,), ((SCRIPT, 0.5),), note=SCRIPT)
+    layer = LayerTrace(SCRIPT, SCRIPT, (SCRIPT, SCRIPT), ((SCRIPT, 0.5),), note=SCRIPT)
     prediction = PredictionTrace((SCRIPT,), (layer,), label=SCRIPT, score=0.5)
     pipeline = PipelineTrace((stage(SCRIPT, does=SCRIPT, columns_in=(SCRIPT,), notes=(SCRIPT,), example={SCRIPT: SCRIPT}),))
     training = TrainingTrace((EpochTrace(1, 0.5, 0.5, 0.5, 0.5, observation=SCRIPT, seconds=1.0),), 1, (0.5,), ended=SCRIPT)

@@ -16,6 +16,7 @@ import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
@@ -26,6 +27,9 @@ SCHEMA_VERSION = 1
 # A cell that starts with one of these is run as a formula by spreadsheets, the last four in some
 # languages (OWASP, "CSV Injection").
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+
+# The csv module refuses cells of more than 131,072 characters unless it is told otherwise.
+_LARGEST_CELL = 2**31 - 1
 
 
 @dataclass(frozen=True)
@@ -95,16 +99,28 @@ class RunDirectory:
         return self.path / "training_rows.csv"
 
     @property
+    def mistakes(self) -> Path:
+        return self.path / "mistakes.csv"
+
+    @property
+    def prediction_trace(self) -> Path:
+        return self.path / "prediction_trace.json"
+
+    @property
+    def report(self) -> Path:
+        return self.path / "report.html"
+
+    @property
     def model_card(self) -> Path:
         return self.path / "README.md"
 
     @property
     def entries(self) -> tuple[Path, ...]:
         """All files and directories of a run, there or not; the settings, which mark it as a run, come last."""
-        answers = (self.predictions, self.label_issues, self.training_rows)
-        results = (self.metrics, self.model, self.model_card, *answers, self.trace)
+        results = (self.metrics, self.report, self.model, self.model_card, self.predictions)
+        found = (self.mistakes, self.label_issues, self.training_rows, self.trace, self.prediction_trace)
         preparation = (self.audit, self.rejected, self.splits, self.leaks, self.seen_texts)
-        return (*results, self.checkpoints, self.training_log, *preparation, self.settings)
+        return (*results, *found, self.checkpoints, self.training_log, *preparation, self.settings)
 
     def unfinished(self) -> list[Path]:
         """Temporary files and directories of entries, which only a process that was killed leaves behind."""
@@ -322,6 +338,39 @@ def write_csv_rows(file: IO[str], rows: Iterable[Sequence[object]], delimiter: s
     # With this line end, the writer quotes cells that hold a lone carriage return; `_Lines` shortens it.
     writer = csv.writer(_Lines(file), delimiter=delimiter, lineterminator="\r\n")
     writer.writerows([harmless_cell(cell) if isinstance(cell, str) else cell for cell in row] for row in rows)
+
+
+def read_csv(path: Path, most_rows: int) -> tuple[list[str], list[list[str]]]:
+    """Reads the beginning of a CSV file that `write_csv` wrote.
+
+    Args:
+        path: the file.
+        most_rows: no more rows than this are read.
+
+    Returns:
+        the header, and the rows as text, without the apostrophes that keep spreadsheets from running them.
+
+    Raises:
+        RunError: the file is missing, or is not such a file.
+    """
+    limit = csv.field_size_limit(_LARGEST_CELL)
+    try:
+        with open(path, encoding="utf-8", newline="") as file:
+            header, *rows = islice(csv.reader(file, strict=True), most_rows + 1)
+    except FileNotFoundError:
+        raise RunError(f"{path} is missing") from None
+    except (OSError, ValueError, csv.Error) as error:  # ValueError: not UTF-8, or empty
+        raise RunError(f"{path} cannot be read as CSV ({type(error).__name__}); it is damaged or not SureFit's") from None
+    finally:
+        csv.field_size_limit(limit)
+    if any(len(row) != len(header) for row in rows):
+        raise RunError(f"{path} is damaged: not every row has {len(header)} cells")
+    return [_as_given(cell) for cell in header], [[_as_given(cell) for cell in row] for row in rows]
+
+
+def _as_given(cell: str) -> str:
+    """A cell as it was before `harmless_cell`; of a cell that began with such an apostrophe, that is lost."""
+    return cell[1:] if cell.startswith("'") and cell[1:].startswith(_FORMULA_STARTS) else cell
 
 
 class _Lines:

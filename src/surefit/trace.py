@@ -280,6 +280,15 @@ class TrainingTrace(_Shown):
         return (Table("Training trace", columns, rows, note=self.ended),)
 
 
+def smooth(losses: Sequence[float]) -> list[float]:
+    """Mean of each loss and those just before it, over about a thirtieth of the run."""
+    window = max(1, len(losses) // 30)
+    sums = [0.0]
+    for loss in losses:
+        sums.append(sums[-1] + loss)
+    return [(sums[end] - sums[max(0, end - window)]) / min(end, window) for end in range(1, len(sums))]
+
+
 @dataclass(frozen=True)
 class LayerTrace:
     """One of the five layers of a prediction.
@@ -295,8 +304,12 @@ class LayerTrace:
     layer: str
     does: str
     columns: tuple[str, ...]
-    rows: tuple[tuple[Any, ...], ...]
+    rows: tuple[tuple[str | int | float, ...], ...]
     note: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.columns or any(len(row) != len(self.columns) for row in self.rows):
+            raise ValueError("has no columns, or rows with more or fewer cells than there are columns")
 
 
 @dataclass(frozen=True)

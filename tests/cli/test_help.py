@@ -35,6 +35,7 @@ FLAGS = {
     "evaluate": COLUMNS | FILE | MACHINE | {"--rejected", "--json", "--quiet"},
     "predict": (COLUMNS - {"--label"}) | FILE | MACHINE | {"--input", "--output", "--json", "--quiet"},
     "trace": MACHINE | {"--text-pair", "--json"},
+    "report": {"--output", "--json"},
 }
 HEAVY = {"torch", "transformers", "pandas", "sklearn", "pyarrow", "numpy", "scipy", "tokenizers"}
 

@@ -9,9 +9,9 @@ import pytest
 from rich.console import Console
 from surefit_command import ENVIRONMENT, PROGRAM
 
-from surefit.cli.printable import printable
 from surefit.cli.progress import TerminalProgress
 from surefit.cli.render import draw_loss_curve, print_run_trace, print_tables, smooth
+from surefit.printable import printable
 from surefit.progress import StepRecord
 from surefit.trace import EpochTrace, Table, TrainingTrace
 

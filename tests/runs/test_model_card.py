@@ -13,14 +13,47 @@ def card_of(trained_run):
     return RunDirectory(trained_run.directory).model_card.read_text(encoding="utf-8")
 
 
-def test_figures_are_those_of_the_metrics(trained_run):
+def between(interval):
+    return "" if interval is None else f" [{interval[0]:.2f}, {interval[1]:.2f}]"
+
+
+def test_figures_are_those_of_the_metrics_with_their_intervals(trained_run):
     test = trained_run.metrics["test"]
-    card = card_of(trained_run)
-    figures = f"accuracy {test['accuracy']:.4f}, macro F1 {test['macro']['f1']:.4f}."
-    assert f"On {test['n']} test rows that the model never saw: {figures}" in card
+    intervals, card = test["intervals"], card_of(trained_run)
+    accuracy = f"accuracy {test['accuracy']:.4f}{between(intervals['accuracy'])}"
+    macro = f"macro F1 {test['macro']['f1']:.4f}{between(intervals['macro']['f1'])}"
+    assert f"On {test['n']} test rows that the model never saw: {accuracy}, {macro}." in card
     for name, figures in test["per_class"].items():
-        cells = [f"{figures[key]:.4f}" for key in ("precision", "recall", "f1")] + [str(figures["support"])]
+        of = intervals["per_class"][name]
+        cells = [f"{figures[key]:.4f}{between(of[key])}" for key in ("precision", "recall", "f1")] + [str(figures["support"])]
         assert f"| {name} | {' | '.join(cells)} |" in card
+
+
+def test_it_begins_with_the_verdict_and_names_rule_calibration_and_limits(trained_run):
+    metrics = trained_run.metrics
+    card = card_of(trained_run).replace("\\", "")
+    assert f"## Verdict: {metrics['verdict']['grade']}\n" in card
+    sentences = [
+        *metrics["verdict"]["reasons"],
+        metrics["thresholds"]["fitted"]["sentence"],
+        metrics["calibration"]["sentence"],
+    ]
+    sentences += [metrics["learning_curve"]["sentence"], "No test or validation row repeats a row"]
+    places = [card.find(sentence) for sentence in sentences]
+    assert -1 not in places
+    assert f"{metrics['label_issues']['found']} of {metrics['label_issues']['judged']} labels are probably wrong" in card
+
+
+def test_leaks_are_among_the_limits(trained_run, tmp_path):
+    run = RunDirectory(trained_run.directory)
+    metrics = read_json(run.metrics)
+    metrics["leaks"]["exact"] = 7
+    write_model_card(RunDirectory(tmp_path), read_json(run.settings), metrics)
+    limits = RunDirectory(tmp_path).model_card.read_text(encoding="utf-8").split("## Known limits")[1]
+    assert "WARNING: 7 validation or test rows repeat a text of another split" in limits
+    metrics["leaks"] |= {"exact": 0, "earlier_run": None}
+    write_model_card(RunDirectory(tmp_path), read_json(run.settings), metrics)
+    assert "of the test rows is not known" in RunDirectory(tmp_path).model_card.read_text(encoding="utf-8")
 
 
 def test_it_says_how_the_model_compares_with_the_baselines(trained_run):
@@ -61,7 +94,11 @@ def test_names_are_no_markup_and_stay_in_their_cells(trained_run, tmp_path):
     run = RunDirectory(trained_run.directory)
     settings, metrics = read_json(run.settings), read_json(run.metrics)
     names = iter(["a|b", "# <img src=x> [l](u) *i* `c`"])
-    metrics["test"]["per_class"] = {next(names): figures for figures in metrics["test"]["per_class"].values()}
+    test = metrics["test"]
+    renamed = dict(zip(test["per_class"], names, strict=True))
+    for figures in (test, test["intervals"]):
+        figures["per_class"] = {renamed[name]: of for name, of in figures["per_class"].items()}
+    metrics["verdict"]["reasons"] = ["of the class '<b>x</b>' nothing"]
     settings["base_model"] = "dir_with_*stars*"
     settings["data"]["train"]["name"] = "<b>.csv"
     write_model_card(RunDirectory(tmp_path), settings, metrics)

@@ -235,7 +235,15 @@ def hostile_run(tiny_bert, tmp_path_factory):
 
 def test_no_cell_of_any_csv_is_run_by_a_spreadsheet(hostile_run):
     files = sorted(hostile_run.directory.glob("*.csv"))
-    own = {"label_issues.csv", "leaks.csv", "predictions.csv", "rejected.csv", "splits.csv", "training_rows.csv"}
+    own = {
+        "label_issues.csv",
+        "leaks.csv",
+        "mistakes.csv",
+        "predictions.csv",
+        "rejected.csv",
+        "splits.csv",
+        "training_rows.csv",
+    }
     assert {file.name for file in files} == own
     for file in files:
         cells = [cell for row in pd.read_csv(file, header=None, dtype=str).values for cell in row]

@@ -16,10 +16,11 @@ from typer.core import TyperCommand
 from surefit.cli.audit import audit
 from surefit.cli.evaluate import evaluate
 from surefit.cli.predict import predict
-from surefit.cli.printable import printable
+from surefit.cli.report import report
 from surefit.cli.trace import trace
 from surefit.cli.train import train
 from surefit.errors import SureFitError
+from surefit.printable import printable
 
 # Where a terminal has fewer columns, the boxes of a help page would cut the names of flags.
 _LEAST_COLUMNS_FOR_BOXES = 60
@@ -56,7 +57,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (train, audit, evaluate, predict, trace):
+for verb in (train, audit, evaluate, predict, trace, report):
     app.command(cls=Verb)(verb)
 
 

@@ -12,8 +12,8 @@ import typer
 
 from surefit.cli import options
 from surefit.cli.output import print_json, shown_progress
-from surefit.cli.printable import printable
 from surefit.errors import UsageError
+from surefit.printable import printable
 
 
 def predict(

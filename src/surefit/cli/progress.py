@@ -12,8 +12,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Task, TaskID, TextColum
 from rich.progress import Progress as RichProgress
 from rich.table import Column, Table
 
-from surefit.cli.printable import printable
 from surefit.cli.render import plain
+from surefit.printable import printable
 from surefit.progress import Progress, StepRecord
 from surefit.trace import EpochTrace
 

@@ -13,8 +13,8 @@ from rich.padding import Padding
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from surefit.cli.printable import printable
-from surefit.trace import RunTrace, Table, TrainingTrace
+from surefit.printable import printable
+from surefit.trace import RunTrace, Table, TrainingTrace, smooth
 
 # The least width that a column of longer texts has in a grid; narrower ones are hard to read.
 _PROSE_WIDTH = 20
@@ -139,15 +139,6 @@ def draw_loss_curve(training: TrainingTrace, width: int) -> RenderableType:
         color=False,
     )
     return Padding(Group(Text("Loss by step", style="bold cyan"), Text(drawn)), (1, 0, 0, 0))
-
-
-def smooth(losses: Sequence[float]) -> list[float]:
-    """Mean of each loss and those just before it, over about a thirtieth of the run."""
-    window = max(1, len(losses) // 30)
-    sums = [0.0]
-    for loss in losses:
-        sums.append(sums[-1] + loss)
-    return [(sums[end] - sums[max(0, end - window)]) / min(end, window) for end in range(1, len(sums))]
 
 
 def print_tables(console: Console, tables: Sequence[Table]) -> None:

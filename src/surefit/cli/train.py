@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from surefit.artifacts import RunDirectory
 from surefit.cli import options
 from surefit.cli.output import print_json, shown_progress
 
@@ -123,7 +124,8 @@ def _show(trained: Any) -> None:
     print_tables(console, evaluation_tables(trained.metrics))
     prose = Console(stderr=True)
     prose.print()
-    prose.print(plain(f"The run is in {trained.directory}. Next:", "bold"), soft_wrap=True)
+    report = RunDirectory(trained.directory).report
+    prose.print(plain(f"The run is in {trained.directory}. Open {report}. Next:", "bold"), soft_wrap=True)
     run = shlex.quote(str(trained.directory))
     pair = ' --text-pair "its second text"' if "text_pair" in trained.trace.pipeline.stages[0].columns_out else ""
     prose.print(plain(f'  surefit predict {run} "a text to classify"{pair}'), soft_wrap=True)

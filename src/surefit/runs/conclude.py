@@ -115,7 +115,7 @@ def _record_evaluation(judged: Judged, validation_rows: int, recorder: PipelineR
     saved = (
         "model/ has weights, tokenizer, class names and decision rule",
         f"predictions.csv has the answers to the {n:,} test rows, metrics.json the figures, trace.json this trace, "
-        "README.md a summary",
+        "README.md a summary, report.html the report",
     )
     recorder.add(StageTrace("save", STAGE_SENTENCES["save"], n, columns, n, columns, saved))
 

@@ -25,7 +25,7 @@ from surefit.trace import RunTrace
 
 T = TypeVar("T")
 
-_REMEDY = "train again with --overwrite"
+REMEDY = "train again with --overwrite"
 # What a value is called in messages, by its type. The value itself may be a text of the user's.
 _KINDS = {
     str: "text",
@@ -69,9 +69,9 @@ def open_run(path: Path) -> TrainedRun:
             names the file and what is wrong in it.
     """
     directory = RunDirectory(path)
-    metrics = read_own_json(directory.metrics, _REMEDY)
-    _rebuild_file(_Metrics, metrics, directory.metrics)
-    trace = _rebuild_file(RunTrace, read_own_json(directory.trace, _REMEDY), directory.trace)
+    metrics = read_own_json(directory.metrics, REMEDY)
+    rebuild_file(_Metrics, metrics, directory.metrics)
+    trace = rebuild_file(RunTrace, read_own_json(directory.trace, REMEDY), directory.trace)
     return TrainedRun(path, metrics, trace)
 
 
@@ -175,10 +175,17 @@ class _Metrics:
     label_issues: _LabelIssues
     data_map: _DataMap
     training: _Training
+    test_without_leaks: _JudgedResult | None = None
 
     def __post_init__(self) -> None:
         if set(self.baselines) <= {"majority"}:
-            raise ValueError("lacks baselines to compare with")
+            raise ValueError("has no baselines to compare with")
+        coverage, curves = self.thresholds.coverage, self.thresholds.curves
+        drawn = [(coverage.coverage, coverage.error), *((curve.recall, curve.precision) for curve in curves.values())]
+        if any(not across or len(across) != len(up) for across, up in drawn):
+            raise ValueError("has thresholds with a curve that has no points, or points that lack a coordinate")
+        if not self.learning_curve.points:
+            raise ValueError("has a learning_curve without points")
 
 
 class _MisfitError(Exception):
@@ -194,11 +201,21 @@ class _MisfitError(Exception):
         self.place = place
 
 
-def _rebuild_file(kind: type[T], content: Mapping[str, Any], path: Path) -> T:
+def rebuild_file(kind: type[T], content: Mapping[str, Any], path: Path) -> T:
+    """What a file of a run says, as the dataclass that it was written from.
+
+    Args:
+        kind: the dataclass; entries of fields that are None by default may be missing.
+        content: of the file, as JSON was read.
+        path: the file, for messages.
+
+    Raises:
+        RunError: the content is something else; the sentence says where.
+    """
     try:
         rebuilt: T = _rebuild(kind, content, "")
     except _MisfitError as misfit:
-        raise RunError(f"{path} is damaged: {misfit}; {_REMEDY}") from None
+        raise RunError(f"{path} is damaged: {misfit}; {REMEDY}") from None
     return rebuilt
 
 
@@ -230,6 +247,8 @@ def _rebuild(kind: Any, value: Any, place: str) -> Any:
         raise _MisfitError(place, f"must be {_KINDS[wanted]}, not {_KINDS[type(value)]}")
     if is_dataclass(origin):
         return _rebuild_dataclass(kind, value, place)
+    if origin is tuple and Ellipsis not in arguments and len(value) != len(arguments):
+        raise _MisfitError(place, f"must have {len(arguments)} entries, not {len(value)}")
     if wanted is list:
         if origin is tuple and arguments[-1] is not Ellipsis and len(value) != len(arguments):
             raise _MisfitError(place, f"must have {len(arguments)} entries, not {len(value)}")
@@ -261,10 +280,11 @@ def _json_type(kind: Any) -> Any:
 
 def _rebuild_dataclass(kind: Any, value: Mapping[str, Any], place: str) -> Any:
     hints = get_type_hints(kind)
-    missing = [field.name for field in fields(kind) if field.name not in value]
+    missing = [field.name for field in fields(kind) if field.default is not None and field.name not in value]
     if missing:
         raise _MisfitError(place, f"lacks {missing[0]!r}")
-    entries = {field.name: _rebuild(hints[field.name], value[field.name], f"{place}.{field.name}") for field in fields(kind)}
+    given = [field.name for field in fields(kind) if field.name in value]
+    entries = {name: _rebuild(hints[name], value[name], f"{place}.{name}") for name in given}
     try:
         return kind(**entries)
     except (ValueError, UsageError) as error:

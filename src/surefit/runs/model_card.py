@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from surefit.artifacts import RunDirectory, atomic_writer
-from surefit.runs.leaks import unseen
+from surefit.runs.leaks import leak_warnings, unseen
 
 
 def write_model_card(run: RunDirectory, settings: Mapping[str, Any], metrics: Mapping[str, Any]) -> None:
@@ -17,31 +17,34 @@ def write_model_card(run: RunDirectory, settings: Mapping[str, Any], metrics: Ma
 
 
 def _lines(run: RunDirectory, settings: Mapping[str, Any], metrics: Mapping[str, Any]) -> list[str]:
-    test = metrics["test"]
-    classes = test["per_class"]
     data = settings["data"]["train"]
     machine = settings["machine"]
     pairs = "text_pair" in settings["columns"]
     row = "pair of texts" if pairs else "text"
+    verdict = metrics["verdict"]
     return [
         "# Text classifier, fine-tuned with SureFit",
         "",
-        f"Sorts a {row} into one of {len(classes)} classes. Fine-tuned from {_cell(settings['base_model'])}.",
+        f"Sorts a {row} into one of {len(metrics['test']['per_class'])} classes. "
+        f"Fine-tuned from {_cell(settings['base_model'])}.",
+        "",
+        f"## Verdict: {verdict['grade']}",
+        "",
+        *(f"- {_cell(reason)}" for reason in verdict["reasons"]),
         "",
         "## How good it is",
         "",
-        f"On {test['n']} test rows {unseen(metrics)}: accuracy {test['accuracy']:.4f}, macro F1 {test['macro']['f1']:.4f}.",
+        *_figures(metrics),
         "",
-        *(f"- {entry['comparison']['sentence']}" for entry in metrics["baselines"].values()),
+        "## How it answers",
         "",
-        "| class | precision | recall | F1 | test rows |",
-        "|---|---|---|---|---|",
-        *(
-            f"| {_cell(name)} | {of['precision']:.4f} | {of['recall']:.4f} | {of['f1']:.4f} | {of['support']} |"
-            for name, of in classes.items()
-        ),
+        f"{_cell(metrics['thresholds']['fitted']['sentence'])} The rule is saved with the model.",
         "",
-        "These figures hold for texts like those of the test rows, and for no others.",
+        f"Of its probabilities: {_cell(metrics['calibration']['sentence'])}.",
+        "",
+        "## Known limits",
+        "",
+        *(f"- {_cell(limit)}" for limit in _limits(metrics)),
         "",
         "## How it was made",
         "",
@@ -58,7 +61,53 @@ def _lines(run: RunDirectory, settings: Mapping[str, Any], metrics: Mapping[str,
         "```",
         "",
         '`model/` loads in `transformers.pipeline("text-classification")` too.',
+        "",
+        "`report.html` shows all of this, with charts, examples and the worst mistakes.",
     ]
+
+
+def _figures(metrics: Mapping[str, Any]) -> list[str]:
+    test = metrics["test"]
+    intervals = test["intervals"]
+    figures = {"accuracy": (test["accuracy"], intervals["accuracy"])}
+    figures["macro F1"] = (test["macro"]["f1"], intervals["macro"]["f1"])
+    said = ", ".join(f"{name} {value:.4f}{_between(interval)}" for name, (value, interval) in figures.items())
+    return [
+        f"On {test['n']} test rows {unseen(metrics)}: {said}. Brackets hold 95% intervals.",
+        "",
+        *(f"- {entry['comparison']['sentence']}" for entry in metrics["baselines"].values()),
+        "",
+        "| class | precision | recall | F1 | test rows |",
+        "|---|---|---|---|---|",
+        *(_class_row(name, of, intervals["per_class"][name]) for name, of in test["per_class"].items()),
+    ]
+
+
+def _class_row(name: str, of: Mapping[str, Any], intervals: Mapping[str, Any]) -> str:
+    figures = (f"{of[figure]:.4f}{_between(intervals[figure])}" for figure in ("precision", "recall", "f1"))
+    return f"| {_cell(name)} | {' | '.join(figures)} | {of['support']} |"
+
+
+def _between(interval: Sequence[float] | None) -> str:
+    return "" if interval is None else f" [{interval[0]:.2f}, {interval[1]:.2f}]"
+
+
+def _limits(metrics: Mapping[str, Any]) -> list[str]:
+    """What a user of the model must know of where its figures end."""
+    issues, gap = metrics["label_issues"], metrics["overfitting"]
+    return [
+        "The figures hold for texts like those of the test rows, and for no others.",
+        *_leaks(metrics["leaks"]),
+        f"{issues['found']:,} of {issues['judged']:,} labels are probably wrong; label_issues.csv lists them.",
+        f"It knows {gap['training_accuracy']:.1%} of the rows that it learned from and {gap['validation_accuracy']:.1%} of the "
+        "validation rows.",
+        f"More labels: {metrics['learning_curve']['sentence']}.",
+    ]
+
+
+def _leaks(leaks: Mapping[str, int | None]) -> list[str]:
+    unknown = ["Whether the model has learned from some of the test rows is not known."] if leaks["earlier_run"] is None else []
+    return [*leak_warnings(leaks), *unknown] or ["No test or validation row repeats a row that was learned from."]
 
 
 def _cell(text: str) -> str:

@@ -13,6 +13,7 @@ from surefit.data.audit import Audit, Source, Splits, TokenCounts
 from surefit.data.audit import audit as describe
 from surefit.data.leaks import LEAK_KINDS
 from surefit.errors import Interrupted, UsageError
+from surefit.inference.classifier import load
 from surefit.model.hardware import choose_hardware
 from surefit.model.pretrained import Pretrained, load_pretrained, save_classifier
 from surefit.progress import Progress
@@ -26,14 +27,21 @@ from surefit.runs.finished import TrainedRun, open_run
 from surefit.runs.job import Job
 from surefit.runs.lock import RunLock
 from surefit.runs.model_card import write_model_card
+from surefit.runs.report import write_report
 from surefit.runs.resume import require_same_run, resume_command, resumed_hardware, resumed_model, resumed_settings
 from surefit.runs.rows import prepare_rows
 from surefit.runs.rules import request_of
 from surefit.runs.seen import unknown_account
 from surefit.runs.sources import Sources, source_name
 from surefit.runs.tokens import encode_rows
-from surefit.runs.write import write_label_issues, write_preparation, write_results, write_training_rows
-from surefit.trace import PipelineRecorder
+from surefit.runs.write import (
+    write_label_issues,
+    write_mistakes,
+    write_preparation,
+    write_results,
+    write_training_rows,
+)
+from surefit.trace import PipelineRecorder, PredictionTrace
 from surefit.training.checkpoint import Checkpoints
 from surefit.training.optimizer import peak_learning_rate
 
@@ -147,6 +155,9 @@ def _train(
             _save(directory, pretrained, end, facts)
             write_label_issues(directory, rows, end.evidence.label_issues, end.data_map)
             write_training_rows(directory, rows, end.data_map)
+            write_mistakes(directory, rows, end.outcome.judged["test"])
+            write_json(directory.prediction_trace, _trace_carried(directory, job, end).to_dict())
+            write_report(directory, end.metrics, end.trace, directory.report)
             write_results(directory, end.metrics, end.trace, rows, end.outcome.judged["test"])
         except (Interrupted, KeyboardInterrupt) as stopped:
             what = str(stopped) or "interrupted; what was done is saved"
@@ -223,3 +234,10 @@ def _save(directory: RunDirectory, pretrained: Pretrained, end: Conclusion, fact
         },
     )
     write_model_card(directory, facts, end.metrics)
+
+
+def _trace_carried(directory: RunDirectory, job: Job, end: Conclusion) -> PredictionTrace:
+    """How the saved model judges the example that the pipeline trace carries: in fp32, alike on every machine."""
+    example = next(stage.example for stage in end.trace.pipeline.stages if stage.stage == "clean")
+    classifier = load(directory.path, device="cpu", threads=job.hardware.threads, precision="fp32")
+    return classifier.trace(*map(str, example.values()))

@@ -134,12 +134,8 @@ def write_label_issues(run: RunDirectory, rows: PreparedRows, issues: LabelIssue
             labels = names[given], names[suggested]
             yield examples.ids[row].as_py(), name, rows.files[name], *labels, *figures, never_right, *texts
 
-    texts = ("text",) if rows.splits["train"].examples.text_pairs is None else ("text", "text_pair")
-    write_csv(run.label_issues, (*_ISSUE_COLUMNS, *texts), cells())
-
-
-_ISSUE_FIGURES = ("probability_of_label", "probability_of_suggested", "never_right_in_training")
-_ISSUE_COLUMNS = ("id", "split", "file", "label", "suggested", *_ISSUE_FIGURES)
+    texts = 1 if rows.splits["train"].examples.text_pairs is None else 2
+    write_csv(run.label_issues, (*ISSUE_COLUMNS, *_TEXT_COLUMNS[:texts]), cells())
 
 
 def write_training_rows(run: RunDirectory, rows: PreparedRows, data_map: DataMap) -> None:
@@ -159,6 +155,34 @@ def write_training_rows(run: RunDirectory, rows: PreparedRows, data_map: DataMap
     )
     write_csv(run.training_rows, ("id", "file", "label", "confidence", "variability", "correctness", "region"), cells)
 
+
+def write_mistakes(run: RunDirectory, rows: PreparedRows, judged: Judged) -> None:
+    """Writes the test rows that were answered wrong, those first of whose answer the model was surest.
+
+    Args:
+        run: the run.
+        rows: its rows.
+        judged: the answers to the test rows.
+    """
+    test, names = rows.splits["test"], rows.schema.id2label
+    wrong = np.flatnonzero((judged.predicted != test.targets) & (judged.predicted != ABSTAINED_ID))
+    answers = judged.predicted[wrong]
+    probabilities = judged.probabilities[wrong, answers]
+    columns = [column for column in (test.examples.texts, test.examples.text_pairs) if column is not None]
+
+    def cells() -> Iterator[tuple[object, ...]]:
+        for place in np.argsort(-probabilities, kind="stable").tolist():
+            row, answer = int(wrong[place]), int(answers[place])
+            figures = names[int(test.targets[row])], names[answer], round(float(probabilities[place]), 6)
+            yield test.examples.ids[row].as_py(), *figures, *(column[row].as_py() for column in columns)
+
+    write_csv(run.mistakes, (*MISTAKE_COLUMNS, *_TEXT_COLUMNS[: len(columns)]), cells())
+
+
+MISTAKE_COLUMNS = ("id", "label", "prediction", "probability")
+_TEXT_COLUMNS = ("text", "text_pair")
+_ISSUE_FIGURES = ("probability_of_label", "probability_of_suggested", "never_right_in_training")
+ISSUE_COLUMNS = ("id", "split", "file", "label", "suggested", *_ISSUE_FIGURES)
 
 _LEAK_COLUMNS = ("id", "split", "file", "kind", "similarity", "repeats_id", "repeats_split", "repeats_file")
 

@@ -1,4 +1,4 @@
-"""Texts that may stand on a terminal."""
+"""Texts that may stand on a terminal or a page."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u20
 
 
 def printable(text: str) -> str:
-    """A text that changes nothing on the terminal but the place where it stands."""
+    """A text that changes nothing around it: no control characters, no marks of writing direction."""
     return _UNPRINTABLE.sub("\ufffd", text)

@@ -1,0 +1,198 @@
+"""The charts of a report. Each differs in form as well as in colour, and says in words what it shows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from markupsafe import Markup
+
+from surefit.report.svg import FIRST, MUTED, SECOND, THIRD, inline_svg
+from surefit.report.wording import Wording
+from surefit.trace import TrainingTrace, smooth
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+# Points drawn of a long curve.
+_MOST_POINTS = 400
+# Curves of fewer points than this show each of them.
+_FEW_POINTS = 12
+_PERCENT_TICKS = 6
+_TWENTIETHS = 20
+
+
+def precision_recall(identity: str, name: str, curve: Mapping[str, Any], wording: Wording) -> Markup:
+    """Precision against recall of one class, with the point that the rule has chosen.
+
+    Args:
+        identity: of the drawing.
+        name: of the class.
+        curve: an entry of `thresholds.curves` in `metrics.json`.
+        wording: of the figures.
+    """
+    chosen = curve["chosen"]
+    point = f"precision {wording.share(chosen['precision'])} at recall {wording.share(chosen['recall'])}"
+
+    def draw(axes: Axes) -> None:
+        axes.plot(curve["recall"], curve["precision"], color=FIRST, **_marked(curve["recall"]))
+        axes.plot(chosen["recall"], chosen["precision"], color=SECOND, label="the rule in force", **_CHOSEN)
+        axes.set(xlabel="recall", ylabel="precision", xlim=(-0.02, 1.03), ylim=(-0.02, 1.03))
+        _percent(axes, "xy")
+        _legend(axes)
+
+    return inline_svg(identity, f"Precision against recall of {name}", f"The rule in force has {point}.", draw)
+
+
+def coverage_error(curve: Mapping[str, Any], wording: Wording) -> Markup:
+    """Error among the answers against the share of rows that is answered.
+
+    Args:
+        curve: `thresholds.coverage` in `metrics.json`.
+        wording: of the figures.
+    """
+    chosen = curve["chosen"]
+    ends = f"With every row answered, {wording.share(curve['error'][-1])} of the answers are wrong"
+    point = f"the rule in force answers {wording.share(chosen['coverage'])} with {wording.share(chosen['error'])} wrong"
+
+    def draw(axes: Axes) -> None:
+        axes.plot(curve["coverage"], curve["error"], color=FIRST, **_marked(curve["coverage"]))
+        axes.plot(chosen["coverage"], chosen["error"], color=SECOND, label="the rule in force", **_CHOSEN)
+        highest = max(*curve["error"], chosen["error"], 0.01)
+        axes.set(xlabel="rows answered", ylabel="wrong among the answers", xlim=(-0.02, 1.03))
+        axes.set_ylim(-0.04 * highest, 1.15 * highest)
+        _percent(axes, "xy")
+        _legend(axes)
+
+    return inline_svg("coverage", "Wrong answers against the share of rows answered", f"{ends}; {point}.", draw)
+
+
+def reliability(
+    identity: str, title: str, calibration: Mapping[str, Any], limits: tuple[float, float], wording: Wording
+) -> Markup:
+    """Share right against confidence, bin by bin.
+
+    Args:
+        identity: of the drawing.
+        title: what it shows.
+        calibration: `before` or `after` of `calibration` in `metrics.json`.
+        limits: where the axis of the probabilities and that of the shares begin.
+        wording: of the figures.
+    """
+    bins = calibration["bins"]
+    confidence, right = [answers["confidence"] for answers in bins], [answers["share_right"] for answers in bins]
+    errors = [
+        [max(0.0, answers["share_right"] - answers["low"]) for answers in bins],
+        [max(0.0, answers["high"] - answers["share_right"]) for answers in bins],
+    ]
+    error = calibration["expected_calibration_error"]
+
+    def draw(axes: Axes) -> None:
+        diagonal = [max(limits), 1]
+        axes.plot(diagonal, diagonal, color=MUTED, linestyle=(0, (4, 3)), linewidth=1.2, label="as they should be")
+        axes.errorbar(confidence, right, yerr=errors, color=FIRST, fmt="o", markersize=4, linewidth=1.4, label="test rows")
+        axes.set(xlabel="probability given", ylabel="share right")
+        axes.set(xlim=_with_margin(limits[0]), ylim=_with_margin(limits[1]))
+        _percent(axes, "xy")
+        _legend(axes)
+
+    description = f"{len(bins)} groups of answers; on average they lie {wording.figure(error)} off the diagonal."
+    return inline_svg(identity, title, description, draw)
+
+
+def reliability_limits(calibrations: Sequence[Mapping[str, Any]]) -> tuple[float, float]:
+    """Where the axes of reliability diagrams begin, alike for all of them: a twentieth at most below what is drawn.
+
+    Args:
+        calibrations: `before` and `after` of `calibration` in `metrics.json`.
+    """
+    bins = [answers for calibration in calibrations for answers in calibration["bins"]]
+    lowest = (min((answers[name] for answers in bins), default=0.0) for name in ("confidence", "low"))
+    of_confidence, of_shares = (min(math.floor(_TWENTIETHS * end) / _TWENTIETHS, 0.95) for end in lowest)
+    return of_confidence, min(of_confidence, of_shares)
+
+
+def _with_margin(lowest: float) -> tuple[float, float]:
+    """The ends of an axis that goes from there to 1."""
+    margin = 0.03 * (1 - lowest)
+    return lowest - margin, 1 + margin
+
+
+def loss(training: TrainingTrace) -> Markup:
+    """The loss of the steps, smoothed, and the validation loss after each epoch."""
+    losses = smooth(training.step_losses)
+    shown = _spread(len(losses))
+    per_epoch = len(losses) / len(training.epochs)
+    ends = [per_epoch * number for number in range(1, len(training.epochs) + 1)]
+    validation = [epoch.validation_loss for epoch in training.epochs]
+
+    def draw(axes: Axes) -> None:
+        axes.plot([place + 1 for place in shown], [losses[place] for place in shown], color=FIRST, label="training rows")
+        axes.plot(ends, validation, color=SECOND, linestyle=(0, (4, 2)), marker="D", markersize=5, label="validation rows")
+        axes.set(xlabel="step", ylabel="loss", xlim=(0, 1.03 * len(losses)))
+        axes.set_ylim(0, 1.1 * max(*losses, *validation))
+        axes.locator_params(axis="x", nbins=6, integer=True)
+        axes.xaxis.set_major_formatter("{x:,.0f}")
+        _legend(axes)
+
+    said = ", ".join(f"{value:.3f} after epoch {epoch.epoch}" for value, epoch in zip(validation, training.epochs, strict=True))
+    description = (
+        f"Training loss goes from {losses[0]:.3f} to {losses[-1]:.3f} in {len(losses):,} steps; validation loss: {said}."
+    )
+    return inline_svg("loss", "Loss by step and epoch", description, draw)
+
+
+def learning_curve(curve: Mapping[str, Any], wording: Wording) -> Markup:
+    """The score of a simple model by the number of training rows.
+
+    Args:
+        curve: `learning_curve` in `metrics.json`.
+        wording: of the figures.
+    """
+    counts = [point["rows"] for point in curve["points"]]
+    accuracy, macro_f1 = ([point[name] for point in curve["points"]] for name in ("accuracy", "macro_f1"))
+
+    def draw(axes: Axes) -> None:
+        axes.plot(counts, accuracy, color=FIRST, marker="o", markersize=5, label="accuracy")
+        axes.plot(counts, macro_f1, color=THIRD, marker="s", markersize=5, linestyle=(0, (4, 2)), label="macro F1")
+        low, high = min(*accuracy, *macro_f1), max(*accuracy, *macro_f1)
+        margin = max(0.02, 0.25 * (high - low))
+        axes.set(xlabel="training rows", ylabel="score on the test rows", xlim=(0, 1.06 * max(counts)))
+        axes.set_ylim(max(0, low - margin), min(1.005, high + margin))
+        axes.set_xticks(counts)
+        axes.xaxis.set_major_formatter("{x:,.0f}")
+        _percent(axes, "y")
+        _legend(axes)
+
+    said = [f"{wording.share(right)} with {count:,}" for right, count in zip(accuracy, counts, strict=True)]
+    return inline_svg("learning", "Score by the number of training rows", f"Accuracy: {', '.join(said)} rows.", draw)
+
+
+# How the point that a rule has chosen is drawn.
+_CHOSEN: dict[str, Any] = {"marker": "D", "markersize": 8, "linestyle": "none"}
+
+
+def _marked(points: Sequence[float]) -> dict[str, Any]:
+    """Each point of a short curve is drawn, since one of a single point has no line."""
+    return {"marker": "o", "markersize": 3} if len(points) < _FEW_POINTS else {}
+
+
+def _percent(axes: Axes, which: str) -> None:
+    from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+    for name in which:
+        axis = axes.xaxis if name == "x" else axes.yaxis
+        axis.set_major_locator(MaxNLocator(_PERCENT_TICKS, steps=(1, 2, 5, 10)))
+        axis.set_major_formatter(PercentFormatter(1))
+
+
+def _legend(axes: Axes) -> None:
+    """Above the drawing, where it covers nothing."""
+    axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=2, borderaxespad=0, handlelength=1.6, columnspacing=1.4)
+
+
+def _spread(count: int) -> list[int]:
+    """Places of a long curve that are drawn, evenly spread, the first and the last among them."""
+    shown = min(count, _MOST_POINTS)
+    return [round(place * (count - 1) / max(shown - 1, 1)) for place in range(shown)]

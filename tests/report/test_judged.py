@@ -1,0 +1,112 @@
+"""What is shown where classes are many, where nothing was answered, and where a rule abstains."""
+
+import copy
+from types import SimpleNamespace
+
+import pytest
+
+from surefit.artifacts import RunDirectory, read_json
+from surefit.report import judged
+from surefit.report.wording import Wording
+
+WORDING = Wording(2)
+
+
+@pytest.fixture
+def metrics(trained_run):
+    return copy.deepcopy(read_json(RunDirectory(trained_run.directory).metrics))
+
+
+def view_of(function, metrics):
+    return function(SimpleNamespace(metrics=metrics), WORDING)
+
+
+def with_classes(metrics, count):
+    """The metrics as they would be of so many classes, the later ones worse, each taken for the one before it."""
+    test = metrics["test"]
+    names = [f"class {number}" for number in range(count)]
+    figures = next(iter(test["per_class"].values()))
+    intervals = next(iter(test["intervals"]["per_class"].values()))
+    test["per_class"] = {name: figures | {"f1": 1 - number / count, "support": 20} for number, name in enumerate(names)}
+    test["intervals"]["per_class"] = dict.fromkeys(names, intervals)
+    test["confusion_matrix"] = [
+        [number if answer == number - 1 else 20 - number if answer == number else 0 for answer in range(count)]
+        for number in range(count)
+    ]
+    return metrics
+
+
+@pytest.mark.parametrize(("count", "first"), [(20, "class 0"), (21, "class 20")])
+def test_the_weakest_classes_come_first_where_they_are_many(metrics, count, first):
+    table = view_of(judged.classes, with_classes(metrics, count))["table"]
+    assert table.rows[0][0] == first
+    assert len(table.rows) == count + 2  # and two averages
+
+
+def test_of_very_many_classes_the_weakest_are_shown(metrics):
+    metrics = with_classes(metrics, 20)
+    test = metrics["test"]
+    for number in range(130):
+        test["per_class"][f"more {number}"] = next(iter(test["per_class"].values())) | {"f1": 0.99}
+        test["intervals"]["per_class"][f"more {number}"] = test["intervals"]["per_class"]["class 0"]
+    table = view_of(judged.classes, metrics)["table"]
+    assert len(table.rows) == 102
+    assert table.rows[0][0] == "class 19"
+    assert table.note == "The 100 classes with the lowest F1 of 150; metrics.json has all."
+
+
+def test_up_to_a_dozen_classes_have_a_matrix_and_more_have_pairs(metrics):
+    matrix = view_of(judged.confusion, with_classes(metrics, 12))
+    assert len(matrix["lines"]) == 12
+    pairs = view_of(judged.confusion, with_classes(metrics, 13))["pairs"]
+    assert pairs.rows[0] == ("class 12", "class 11", "12", "60%")
+    assert len(pairs.rows) == 12
+    assert pairs.note.startswith("78 wrong answers in 12 pairs of classes")
+
+
+def test_a_class_that_is_never_answered_is_said_to_be(metrics):
+    name = next(iter(metrics["test"]["per_class"]))
+    metrics["test"]["intervals"]["per_class"][name] = {"precision": None, "recall": None, "f1": None}
+    assert view_of(judged.classes, metrics)["table"].rows[0][1:4] == ("never answered", "no test rows", "no rows")
+
+
+def test_rows_without_an_answer_have_a_column_and_a_tile(metrics):
+    test = metrics["test"]
+    test["confusion_matrix"][0][0] -= 3
+    test["answered"] -= 3
+    lines = view_of(judged.confusion, metrics)["lines"]
+    assert [line["unanswered"] for line in lines] == ["3", "0"]
+    tiles = {name: value for name, value, _ in view_of(judged.key_figures, metrics)["tiles"]}
+    assert tiles["Rows answered"] == str(test["n"] - 3)
+
+
+def test_rows_too_few_to_show_any_difference(metrics):
+    for entry in metrics["baselines"].values():
+        entry["comparison"]["detectable"] = 100.0
+    tiles = {name: value for name, value, _ in view_of(judged.key_figures, metrics)["tiles"]}
+    assert tiles["Detectable difference"] == "none"
+
+
+@pytest.mark.parametrize(("count", "support", "shade"), [(0, 20, 0), (1, 1000, 1), (10, 20, 5), (20, 20, 10), (0, 0, 0)])
+def test_what_is_there_at_all_has_some_colour(count, support, shade):
+    assert judged._shade(count, support) == shade
+
+
+def test_a_temperature_of_one_shows_one_diagram_and_another_shows_two(metrics):
+    metrics["calibration"]["temperature"] = 1.0
+    assert len(view_of(judged.calibration, metrics)["charts"]) == 1
+    metrics["calibration"]["temperature"] = 1.3
+    view = view_of(judged.calibration, metrics)
+    assert len(view["charts"]) == 2
+    assert view["table"].columns[1:] == ("before", "after")
+
+
+def test_few_curves_of_many_are_drawn_the_weakest(metrics):
+    curve = next(iter(metrics["thresholds"]["curves"].values()))
+    metrics = with_classes(metrics, 15)
+    metrics["thresholds"]["curves"] = {
+        f"class {number}": curve | {"chosen": curve["chosen"] | {"f1": number / 15}} for number in range(15)
+    }
+    view = view_of(judged.decision, metrics)
+    assert [name for name, _ in view["curves"]] == [f"class {number}" for number in range(6)]
+    assert view["left_out"] == 9
