@@ -79,7 +79,7 @@ def evaluation(names):
         "calibration": {"sentence": "the probabilities are too confident; of the texts given about 0.9, 86% are right"},
         "overfitting": {"training_accuracy": 0.991, "validation_accuracy": 0.853},
         "learning_curve": {"sentence": "from half of the training rows to all, a simple model gained +0.8 points"},
-        "label_issues": {"found": 1234, "judged": 12_345, "agreement": 0.81},
+        "label_issues": {"sentence": "1,234 of 12,345 labels may be wrong; label_issues.csv ranks them"},
     }
     return evaluation_tables({"test": result, "baselines": baselines, "leaks": leaks, "training": {}} | further)
 

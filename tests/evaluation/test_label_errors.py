@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from surefit.config import MachineSettings, ModelSettings
-from surefit.evaluation.label_errors import _deal_into_folds, find_label_issues, out_of_sample_probabilities
+from surefit.evaluation.label_errors import LabelIssues, _deal_into_folds, find_label_issues, out_of_sample_probabilities
 from surefit.inference.embeddings import embed
 from surefit.model.hardware import choose_hardware
 from surefit.model.pretrained import load_pretrained
@@ -194,3 +194,14 @@ def test_of_a_tenth_of_flipped_labels_in_banking77_most_are_found_precisely(bank
     # Measured: 81 to 82% found, 98% of what is found is wrong. What is asked for is 60% of both.
     assert hits / np.count_nonzero(wrong) >= 0.75
     assert hits / len(issues) >= 0.90
+
+
+@pytest.mark.parametrize(("agreement", "doubted"), [(0.97, False), (0.76, True)])
+def test_the_sentence_says_how_far_to_believe_it(agreement, doubted):
+    one, share = np.zeros(1, dtype=np.int64), np.zeros(1)
+    said = LabelIssues(one, one, one, share, share, judged=1234, agreement=agreement).sentence
+    assert said.startswith("1 of 1,234 labels may be wrong")
+    assert f"agrees with {agreement:.0%} of all labels" in said
+    assert ("many of them are right" in said) == doubted
+    none = LabelIssues(one[:0], one[:0], one[:0], share[:0], share[:0], judged=7, agreement=1.0)
+    assert none.sentence == "no label of 7 that were judged is doubtful"

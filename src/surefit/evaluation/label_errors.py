@@ -24,6 +24,8 @@ from surefit.evaluation.logistic_regression import (
 from surefit.types import FloatArray, Int64Array, LabelSchema
 
 _FOLDS = 5
+# A judge that agrees with fewer labels is often wrong itself.
+_SOUND_JUDGE = 0.9
 _MAX_ROWS = 100_000
 _MAX_LEARNED_ROWS = 30_000
 # Rows times classes: 160 MB as float64, of which cleanlab makes a few copies.
@@ -60,6 +62,15 @@ class LabelIssues:
 
     def __len__(self) -> int:
         return len(self.positions)
+
+    @property
+    def sentence(self) -> str:
+        """What was found and how far to believe it, for people."""
+        if not len(self):
+            return f"no label of {self.judged:,} that were judged is doubtful"
+        found = f"{len(self):,} of {self.judged:,} labels may be wrong; label_issues.csv ranks them"
+        judge = f"the simple model that doubts them agrees with {self.agreement:.0%} of all labels"
+        return f"{found} ({judge}{', so that many of them are right' if self.agreement < _SOUND_JUDGE else ''})"
 
 
 def find_label_issues(

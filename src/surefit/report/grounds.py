@@ -65,9 +65,9 @@ def audit(content: ReportContent, wording: Wording) -> View:
 
 
 def label_issues(content: ReportContent, wording: Wording) -> View:
-    """Rows whose label is probably wrong, with their texts."""
+    """Rows whose label may be wrong, with their texts."""
     counts, issues = content.metrics["label_issues"], content.label_issues
-    doubted = f"Of {rows(counts['judged'])}, {counts['found']:,} have a label that is probably wrong."
+    doubted = as_sentence(counts["sentence"])
     if issues is None or not issues.rows:
         return {"sentence": doubted, "missing": issues is None, "table": None}
     named = ("id", "split", "label", "suggested", "probability_of_suggested")

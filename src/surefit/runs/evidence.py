@@ -109,7 +109,12 @@ def gather_evidence(
             "gap": outcome.training_accuracy - outcome.validation_accuracy,
         },
         "learning_curve": curve.to_dict(),
-        "label_issues": {"judged": issues.judged, "found": len(issues), "agreement": issues.agreement},
+        "label_issues": {
+            "judged": issues.judged,
+            "found": len(issues),
+            "agreement": issues.agreement,
+            "sentence": issues.sentence,
+        },
     }
     return Evidence(metrics, issues)
 

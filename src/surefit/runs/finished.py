@@ -127,6 +127,7 @@ class _LabelIssues:
     judged: int
     found: int
     agreement: float
+    sentence: str
 
 
 @dataclass(frozen=True)

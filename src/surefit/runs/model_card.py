@@ -94,11 +94,11 @@ def _between(interval: Sequence[float] | None) -> str:
 
 def _limits(metrics: Mapping[str, Any]) -> list[str]:
     """What a user of the model must know of where its figures end."""
-    issues, gap = metrics["label_issues"], metrics["overfitting"]
+    gap = metrics["overfitting"]
     return [
         "The figures hold for texts like those of the test rows, and for no others.",
         *_leaks(metrics["leaks"]),
-        f"{issues['found']:,} of {issues['judged']:,} labels are probably wrong; label_issues.csv lists them.",
+        f"{metrics['label_issues']['sentence']}.",
         f"It knows {gap['training_accuracy']:.1%} of the rows that it learned from and {gap['validation_accuracy']:.1%} of the "
         "validation rows.",
         f"More labels: {metrics['learning_curve']['sentence']}.",

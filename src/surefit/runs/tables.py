@@ -127,16 +127,14 @@ def _baselines(metrics: Mapping[str, Any]) -> Table:
 
 
 def _further(metrics: Mapping[str, Any]) -> Table:
-    fitting, issues = metrics["overfitting"], metrics["label_issues"]
-    found = f"{issues['found']:,} of {issues['judged']:,} rows may have a wrong label; label_issues.csv ranks them"
-    doubt = f" (the simple model that says so agrees with {issues['agreement']:.0%} of all labels)"
+    fitting = metrics["overfitting"]
     known = f"{fitting['training_accuracy']:.2%} of the training rows are decided right, {fitting['validation_accuracy']:.2%}"
     rows = (
         ("decision rule", metrics["thresholds"]["fitted"]["sentence"]),
         ("probabilities", metrics["calibration"]["sentence"]),
         ("overfitting", f"{known} of the validation rows"),
         ("more labels?", metrics["learning_curve"]["sentence"]),
-        ("label errors", found + (doubt if issues["found"] else "")),
+        ("label errors", metrics["label_issues"]["sentence"]),
     )
     return Table("What else is known", ("about", ""), rows)
 
