@@ -9,7 +9,7 @@ import pytest
 
 from learnable_rows import LEARNING, learnable_rows, read_table, write_table
 from surefit.artifacts import RunDirectory, read_json
-from surefit.errors import DataError, UsageError, VerdictError
+from surefit.errors import DataError, RunError, UsageError, VerdictError
 from surefit.evaluation.calibration import calibration
 from surefit.evaluation.intervals import confidence_intervals
 from surefit.runs.required import check_required, require_verdict
@@ -148,6 +148,10 @@ def test_costs_decide_and_belong_to_the_run(tmp_path, tiny_bert, noisy_csv):
     _, probabilities, answers = predictions_of(run)
     assert answers.tolist() == (probabilities[:, 1] > 20 * probabilities[:, 0]).astype(int).tolist()
     assert run.metrics["thresholds"]["costs"]
+    assert train(noisy_csv, run.directory, resume=True).metrics == run.metrics
+    write_table(costs, ("", "good", "bad"), [("good", 0, 1), ("bad", 2, 0)])
+    with pytest.raises(RunError, match="the table of --costs has changed"):
+        train(noisy_csv, run.directory, resume=True)
 
 
 @pytest.mark.parametrize(

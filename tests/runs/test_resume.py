@@ -335,6 +335,7 @@ FACTS = {
     "settings": Settings().to_dict(),
     "base_model": "minilm-l6",
     "base_weights_sha256": "0123",
+    "costs": None,
     "split_sha256": "4567",
     "data": {"train": {"sha256": "abc"}},
     "versions": {"torch": "2.13"},

@@ -74,7 +74,7 @@ def require_same_run(run: RunDirectory, facts: Mapping[str, Any], progress: Prog
         progress: told what keeps the result from being exactly that of an uninterrupted run.
 
     Raises:
-        RunError: the data, the classes or the pretrained model are not those that the run began with.
+        RunError: the data, the classes, the costs or the pretrained model are not those that the run began with.
     """
     stored = read_own_json(run.settings, "start a new run with --run") | {
         name: _facts(run, name) for name in ("versions", "machine")
@@ -87,6 +87,8 @@ def require_same_run(run: RunDirectory, facts: Mapping[str, Any], progress: Prog
         raise RunError(
             f"the model {facts['base_model']} is not the one that the run {run.path} began with; start a new run with --run"
         )
+    if stored.get("costs") != facts["costs"]:
+        raise RunError(f"the table of --costs has changed since the run {run.path} began; start a new run with --run")
     if stored.get("split_sha256") != facts["split_sha256"]:
         raise RunError(
             f"the rows would be split otherwise than when the run {run.path} began: its settings, or what is known of the "

@@ -183,7 +183,7 @@ def _facts(job: Job, sources: Sources) -> dict[str, Any]:
         "head": pretrained.classifier.head,
         "learning_rate": peak_learning_rate(settings.training, pretrained.classifier.config),
         "data": data_fingerprint(sources, rows),
-        "costs": job.request.costs,
+        "costs": job.request.costs and [list(row) for row in job.request.costs],  # as JSON has them
         "split_sha256": split_fingerprint(rows),
         "versions": versions(),
         "machine": machine(job.hardware),
