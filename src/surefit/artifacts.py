@@ -99,6 +99,10 @@ class RunDirectory:
         return self.path / "training_rows.csv"
 
     @property
+    def training_examples(self) -> Path:
+        return self.path / "training_examples.csv"
+
+    @property
     def mistakes(self) -> Path:
         return self.path / "mistakes.csv"
 
@@ -118,9 +122,10 @@ class RunDirectory:
     def entries(self) -> tuple[Path, ...]:
         """All files and directories of a run, there or not; the settings, which mark it as a run, come last."""
         results = (self.metrics, self.report, self.model, self.model_card, self.predictions)
-        found = (self.mistakes, self.label_issues, self.training_rows, self.trace, self.prediction_trace)
+        found = (self.mistakes, self.label_issues, self.training_rows, self.training_examples)
+        traces = (self.trace, self.prediction_trace)
         preparation = (self.audit, self.rejected, self.splits, self.leaks, self.seen_texts)
-        return (*results, *found, self.checkpoints, self.training_log, *preparation, self.settings)
+        return (*results, *found, *traces, self.checkpoints, self.training_log, *preparation, self.settings)
 
     def unfinished(self) -> list[Path]:
         """Temporary files and directories of entries, which only a process that was killed leaves behind."""

@@ -35,6 +35,23 @@ def test_each_row_is_in_one_region():
     assert data_map.counts == {"easy": 2, "ambiguous": 2, "hard": 2}
 
 
+def test_cells_hold_each_row_once_near_its_own_figures():
+    data_map = draw_data_map(PROBABILITIES, RIGHT)
+    cells = data_map.cells
+    assert {region: sum(cell.rows for cell in cells if cell.region == region) for region in REGIONS} == data_map.counts
+    for row in range(6):
+        near = [
+            cell
+            for cell in cells
+            if cell.region == region_of(row, data_map)
+            and abs(cell.confidence - data_map.confidence[row]) <= 0.025 + 1e-9
+            and abs(cell.variability - data_map.variability[row]) <= 0.025 + 1e-9
+        ]
+        assert near, row
+    ends = draw_data_map(np.array([[0.0, 1.0, 0.0], [0.0, 1.0, 1.0]]), np.array([[False, True, False], [False, True, True]]))
+    assert sum(cell.rows for cell in ends.cells) == 3
+
+
 def test_the_most_extreme_rows_stand_first():
     rng = np.random.default_rng(0)
     probabilities = rng.random((3, 500)).astype(np.float32)
@@ -56,13 +73,15 @@ def test_a_region_gives_no_more_rows_than_it_has():
 
 def test_the_summary_counts_and_names_the_most_extreme_rows():
     columns = [0, 1, 3, 4, 5]
-    assert draw_data_map(PROBABILITIES[:, columns], RIGHT[:, columns]).to_dict("abdef") == {
+    found = draw_data_map(PROBABILITIES[:, columns], RIGHT[:, columns]).to_dict("abdef".__getitem__)
+    assert sum(cell["rows"] for cell in found.pop("cells")) == 5
+    assert found == {
         "epochs": 4,
         "counts": {"easy": 2, "ambiguous": 1, "hard": 2},
         "examples": {"easy": ["b", "a"], "ambiguous": ["d"], "hard": ["f", "e"]},
         "sentence": "of 5 training rows 2 were right in each of 4 epochs, 1 in some and 2 in none",
     }
-    many = draw_data_map(np.full((2, 1234), 0.9), np.ones((2, 1234), np.bool_)).to_dict([str(row) for row in range(1234)])
+    many = draw_data_map(np.full((2, 1234), 0.9), np.ones((2, 1234), np.bool_)).to_dict(str)
     assert many["examples"]["easy"] == ["0", "1", "2"]
     assert many["sentence"].startswith("of 1,234 training rows 1,234 were right in each of 2 epochs")
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from html.parser import HTMLParser
 
 from surefit.artifacts import RunDirectory
+from surefit.evaluation.cartography import REGIONS
 
 VOID = {"meta", "link", "br", "img", "input", "hr", "base", "embed"}
 
@@ -65,9 +66,10 @@ def run_with_other_texts(run, directory, change):
     shutil.copytree(run, directory, ignore=shutil.ignore_patterns("checkpoints", "model", "report.html"))
     for path in directory.glob("*.json"):
         path.write_text(json.dumps(_changed(json.loads(path.read_text(encoding="utf-8")), change)), encoding="utf-8")
-    for path in (copy.label_issues, copy.mistakes):
+    for path in (copy.label_issues, copy.mistakes, copy.training_examples):
         lines = [
-            [change(cell) for cell in row] for row in csv.reader(io.StringIO(path.read_text(encoding="utf-8"), newline=""))
+            [cell if cell in ("region", *REGIONS) else change(cell) for cell in row]
+            for row in csv.reader(io.StringIO(path.read_text(encoding="utf-8"), newline=""))
         ]
         with path.open("w", encoding="utf-8", newline="") as file:
             csv.writer(file).writerows(lines)

@@ -106,4 +106,25 @@ def test_the_terminal_shows_them_hard_ones_first(trained):
         (region, f"{summary['counts'][region]:,}") for region in ("hard", "ambiguous", "easy")
     ]
     assert table.rows[0][3] == ", ".join(summary["examples"]["hard"])
-    assert table.note == f"{summary['sentence']}; training_rows.csv has each row"
+    assert table.note.startswith(f"{summary['sentence']}; training_rows.csv has each row")
+
+
+def test_the_most_extreme_rows_stand_with_their_texts(trained, run, data):
+    examples, found = read_table(run.training_examples), {row["id"]: row for row in read_table(run.training_rows)}
+    texts = {row["id"]: row["text"] for row in read_table(data)}
+    counts = trained.metrics["data_map"]["counts"]
+    for region in ("hard", "ambiguous", "easy"):
+        own = [row for row in examples if row["region"] == region]
+        assert len(own) == min(10, counts[region])
+        assert [row["id"].removeprefix("'") for row in own][:3] == trained.metrics["data_map"]["examples"][region]
+        for row in own:
+            assert {name: row[name] for name in ("label", "confidence", "variability", "correctness", "region")} == {
+                name: found[row["id"]][name] for name in ("label", "confidence", "variability", "correctness", "region")
+            }
+            assert row["text"] == texts[row["id"].removeprefix("'")]
+
+
+def test_the_report_shows_them(run):
+    page = run.report.read_text(encoding="utf-8")
+    assert "Confidence against variability of the training rows" in page
+    assert "The hardest rows" in page

@@ -89,12 +89,29 @@ def test_mistakes_are_the_wrong_test_rows_the_surest_first(noisy_run):
 
 def test_mistakes_and_label_issues_are_quoted_as_they_were_given(noisy_run):
     page = noisy_run.report.read_text(encoding="utf-8")
-    for path in (noisy_run.mistakes, noisy_run.label_issues):
+    for path in (noisy_run.mistakes, noisy_run.label_issues, noisy_run.training_examples):
         texts = [row["text"] for row in read_table(path)[:20]]
         assert texts
         assert all(text.startswith("'=") for text in texts)  # what spreadsheets would run
         for text in texts:
             assert f">{text.removeprefix(chr(39))}<" in page
+
+
+def test_personal_data_are_not_shown_in_the_report(tmp_path, tiny_bert):
+    """Neither in what is quoted nor in the row that is carried through, though most rows hold some, and all ids."""
+    rows = [
+        (f"customer{number}@shop.example", f"{text}, write to me{number}@mail.example" if number % 5 else text, label)
+        for number, (text, label) in enumerate(learnable_rows(300))
+    ]
+    noisy = [(row_id, text, "good" if number % 7 == 0 else label) for number, (row_id, text, label) in enumerate(rows)]
+    data = write_table(tmp_path / "noisy.csv", ("id", "text", "label"), noisy)
+    run = RunDirectory(train(data, tmp_path / "run", model=tiny_bert, id="id", **LEARNING).directory)
+    page = run.report.read_text(encoding="utf-8")
+    assert page.count("write to [e-mail address]") > 10
+    for path in (run.report, run.model_card, run.metrics, run.trace, run.prediction_trace):
+        assert not re.findall(r"\w+@(?:mail|shop)", path.read_text(encoding="utf-8")), path.name
+    # The run's own files keep them, since there they are needed.
+    assert all("@mail.example" in run_file.read_text() for run_file in (run.mistakes, run.label_issues, run.training_examples))
 
 
 def test_the_prediction_trace_is_what_the_saved_model_says(trained_run):
@@ -175,7 +192,7 @@ def test_what_is_missing_for_the_page_is_named(copied_run, name, place, value, s
         report_run(copied_run.path)
 
 
-@pytest.mark.parametrize("name", ["label_issues", "mistakes"])
+@pytest.mark.parametrize("name", ["label_issues", "mistakes", "training_examples"])
 @pytest.mark.parametrize("content", [b"", b"a,b\n1,2\n", b"\xff\xfe", b'"', b"SAME\n1,2\n", b"SAME\n1,2,3,4,5,6,7,8,9\n"])
 def test_damaged_tables_are_named_in_a_sentence(copied_run, name, content):
     path = getattr(copied_run, name)

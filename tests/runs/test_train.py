@@ -242,6 +242,7 @@ def test_no_cell_of_any_csv_is_run_by_a_spreadsheet(hostile_run):
         "predictions.csv",
         "rejected.csv",
         "splits.csv",
+        "training_examples.csv",
         "training_rows.csv",
     }
     assert {file.name for file in files} == own

@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 
 from surefit.data.clean import BoolArray
-from surefit.data.personal import masked
+from surefit.data.personal import masked, shown_id
 from surefit.types import Examples
 
 Severity = Literal["serious", "warning", "note"]
@@ -135,7 +135,7 @@ def examples_of(examples: Examples, positions: Sequence[Sequence[int]]) -> tuple
         positions: of each example, the rows that belong together; the text of the first of them is shown.
     """
     return tuple(
-        FoundExample(tuple(examples.ids[row].as_py() for row in rows), _excerpt(examples, rows[0]))
+        FoundExample(tuple(shown_id(examples, row) for row in rows), _excerpt(examples, rows[0]))
         for rows in positions[:EXAMPLES]
     )
 

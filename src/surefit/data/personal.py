@@ -84,6 +84,12 @@ def masked(text: str) -> str:
     return _masked(text, range(len(KINDS)))[0]
 
 
+def shown_id(examples: Examples, row: int) -> str:
+    """A row's id where it is printed: its record's number where the id itself is personal data, such as an address."""
+    given: str = examples.ids[row].as_py()
+    return given if masked(given) == given else f"record {examples.records[row]}"
+
+
 def _found(texts: pa.Array) -> NDArray[np.bool_]:
     """Which texts have which kind, shape (kinds, n)."""
     matched = np.stack([pc.match_substring_regex(texts, kind.pattern).to_numpy(zero_copy_only=False) for kind in KINDS])

@@ -16,8 +16,8 @@ was only learned late counts as ambiguous.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any, Literal, get_args
 
@@ -29,6 +29,26 @@ from surefit.types import FloatArray, Int64Array
 Region = Literal["easy", "ambiguous", "hard"]
 REGIONS: tuple[Region, ...] = get_args(Region)
 _EXAMPLES = 3
+# Cells of the drawn map: confidence goes from 0 to 1, the standard deviation of a probability to a half at most.
+_CONFIDENCE_CELLS, _VARIABILITY_CELLS = 20, 10
+_MOST_VARIABILITY = 0.5
+
+
+@dataclass(frozen=True)
+class MapCell:
+    """Rows of one region whose figures are close to each other.
+
+    Attributes:
+        region: theirs.
+        confidence: the middle of the cell.
+        variability: the middle of the cell.
+        rows: how many there are.
+    """
+
+    region: Region
+    confidence: float
+    variability: float
+    rows: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +93,23 @@ class DataMap:
         return own[np.argsort(ranks[region][own], kind="stable")][:most]
 
     @property
+    def cells(self) -> tuple[MapCell, ...]:
+        """The map in cells that hold rows, region by region."""
+        found = []
+        for place, region in enumerate(REGIONS):
+            own = self.regions == place
+            counts, confidence, variability = np.histogram2d(
+                self.confidence[own],
+                self.variability[own],
+                bins=(_CONFIDENCE_CELLS, _VARIABILITY_CELLS),
+                range=((0, 1), (0, _MOST_VARIABILITY)),
+            )
+            for column, line in np.argwhere(counts > 0).tolist():
+                rows = int(counts[column, line])
+                found.append(MapCell(region, _middle(confidence, column), _middle(variability, line), rows))
+        return tuple(found)
+
+    @property
     def sentence(self) -> str:
         """What the counts say, for people."""
         easy, ambiguous, hard = (f"{self.counts[region]:,}" for region in REGIONS)
@@ -81,14 +118,25 @@ class DataMap:
             return f"{rows} {easy} were right in the only epoch and {hard} were not; ambiguous rows show after two epochs"
         return f"{rows} {easy} were right in each of {self.epochs} epochs, {ambiguous} in some and {hard} in none"
 
-    def to_dict(self, ids: Sequence[str]) -> dict[str, Any]:
+    def to_dict(self, name_of: Callable[[int], str]) -> dict[str, Any]:
         """The summary, as `metrics.json` holds it.
 
         Args:
-            ids: of the rows.
+            name_of: what a row is called, by its position.
         """
-        examples = {region: [ids[row] for row in self.most_extreme(region, _EXAMPLES).tolist()] for region in REGIONS}
-        return {"epochs": self.epochs, "counts": self.counts, "examples": examples, "sentence": self.sentence}
+        examples = {region: [name_of(row) for row in self.most_extreme(region, _EXAMPLES).tolist()] for region in REGIONS}
+        cells = [asdict(cell) for cell in self.cells]
+        return {
+            "epochs": self.epochs,
+            "counts": self.counts,
+            "examples": examples,
+            "cells": cells,
+            "sentence": self.sentence,
+        }
+
+
+def _middle(ends: FloatArray, cell: int) -> float:
+    return round(float(ends[cell] + ends[cell + 1]) / 2, 6)
 
 
 def draw_data_map(given_probabilities: NDArray[np.floating[Any]], right: NDArray[np.bool_]) -> DataMap:

@@ -169,6 +169,33 @@ def learning_curve(curve: Mapping[str, Any], wording: Wording) -> Markup:
     return inline_svg("learning", "Score by the number of training rows", f"Accuracy: {', '.join(said)} rows.", draw)
 
 
+def data_map(found: Mapping[str, Any]) -> Markup:
+    """Confidence against variability of the training rows, in cells whose marks grow with their rows.
+
+    Args:
+        found: `data_map` in `metrics.json`, of two epochs and more.
+    """
+    most = max(cell["rows"] for cell in found["cells"])
+
+    def draw(axes: Axes) -> None:
+        for region, colour, marker in (("easy", FIRST, "o"), ("ambiguous", THIRD, "s"), ("hard", SECOND, "D")):
+            cells = [cell for cell in found["cells"] if cell["region"] == region]
+            # The area shows the number, with marks of single rows still to be seen.
+            sizes = [8 + 140 * cell["rows"] / most for cell in cells]
+            variability, confidence = ([cell[name] for cell in cells] for name in ("variability", "confidence"))
+            axes.scatter(variability, confidence, s=sizes, color=colour, marker=marker, alpha=0.75, linewidths=0, label=region)
+        axes.set(xlabel="variability", ylabel="confidence", xlim=(-0.01, 0.51), ylim=(-0.03, 1.03))
+        _percent(axes, "y")
+        handles = axes.legend(
+            loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=3, borderaxespad=0, handletextpad=0.2, columnspacing=1.4
+        ).legend_handles
+        for handle in handles:
+            handle.set_sizes([30])  # type: ignore[union-attr]
+
+    counts = ", ".join(f"{count:,} {region}" for region, count in found["counts"].items())
+    return inline_svg("map", "Confidence against variability of the training rows", f"Rows by region: {counts}.", draw)
+
+
 # How the point that a rule has chosen is drawn.
 _CHOSEN: dict[str, Any] = {"marker": "D", "markersize": 8, "linestyle": "none"}
 

@@ -10,6 +10,8 @@ from surefit.data.audit import Audit
 from surefit.trace import PredictionTrace, RunTrace
 
 Scalar = str | int | float | bool | None
+# Columns of files that quote texts which hold figures from 0 to 1.
+SHARES = ("probability", "probability_of_label", "probability_of_suggested", "confidence", "variability", "correctness")
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,11 @@ class TextRows:
         place = self.columns.index(name)
         return tuple(row[place] for row in self.rows)
 
+    def where(self, name: str, value: str) -> TextRows:
+        """The rows whose cell of one column is this."""
+        place = self.columns.index(name)
+        return TextRows(self.columns, tuple(row for row in self.rows if row[place] == value))
+
     def texts(self) -> tuple[str, ...]:
         """The text of each row, with the second one of a pair below it."""
         names = [name for name in ("text", "text_pair") if name in self.columns]
@@ -95,6 +102,7 @@ class ReportContent:
         prediction: how one test row was judged.
         label_issues: rows whose label may be wrong, the most doubtful first; None where their file is gone.
         mistakes: test rows that were answered wrong, the surest answers first; None likewise.
+        training_examples: training rows that are most what their region is called, with their texts; None likewise.
     """
 
     name: str
@@ -105,3 +113,4 @@ class ReportContent:
     prediction: PredictionTrace
     label_issues: TextRows | None
     mistakes: TextRows | None
+    training_examples: TextRows | None

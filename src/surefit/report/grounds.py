@@ -7,13 +7,16 @@ from typing import Any
 
 from surefit.data.findings import SEVERITIES
 from surefit.data.leaks import LEAK_KINDS
-from surefit.report.content import ReportContent, TextRows
+from surefit.data.personal import masked
+from surefit.report import charts
+from surefit.report.content import SHARES, ReportContent, TextRows
 from surefit.report.judged import View
 from surefit.report.wording import Wording, as_sentence, listed, rows, shortened, size
 from surefit.trace import Table
 
 # A sign and a class of the style sheet for each severity.
 _SIGNS = {"serious": ("✕", "bad"), "warning": ("!", "care"), "note": ("i", "note")}
+_REGION_TITLES = {"hard": "The hardest rows: never right", "ambiguous": "The most ambiguous rows: right in some epochs"}
 _LEAK_NAMES = {
     "exact": "rows whose text stands in another split, word for word",
     "near": "rows that share most of their words with one of another split",
@@ -81,6 +84,24 @@ def label_issues(content: ReportContent, wording: Wording) -> View:
     }
 
 
+def training_rows(content: ReportContent, wording: Wording) -> View:
+    """Which rows were easy to learn and which were not, with the texts of the latter."""
+    data_map, examples = content.metrics["data_map"], content.training_examples
+    tables = []
+    for region in _REGION_TITLES:
+        rows_of = examples.where("region", region) if examples is not None else None
+        if rows_of is not None and rows_of.rows:
+            named = ("id", "label", "confidence", "variability", "correctness")
+            note = _more(rows_of, data_map["counts"][region], "training_rows.csv")
+            tables.append(_with_texts(_REGION_TITLES[region], rows_of, named, (*named, "text"), note))
+    return {
+        "sentence": as_sentence(data_map["sentence"]),
+        "map": charts.data_map(data_map) if data_map["epochs"] > 1 else None,
+        "missing": examples is None,
+        "tables": tables,
+    }
+
+
 def mistakes(content: ReportContent, wording: Wording) -> View:
     """The wrong answers that the model was surest of, with their texts."""
     matrix, wrong = content.metrics["test"]["confusion_matrix"], content.mistakes
@@ -103,17 +124,18 @@ def _more(quoted: TextRows, count: int, file: str) -> str:
 
 
 def _with_texts(title: str, quoted: TextRows, named: tuple[str, ...], header: tuple[str, ...], note: str) -> Table:
-    """Rows of a file that quotes texts, the text last; probabilities get three digits."""
+    """Rows of a file that quotes texts, the text last, without personal data; shares get three digits."""
     columns = [
-        [_as_probability(cell) for cell in quoted.column(name)] if name.startswith("probability") else quoted.column(name)
+        [f"{float(cell):.3f}" for cell in quoted.column(name)] if name in SHARES else list(map(masked, quoted.column(name)))
         for name in named
     ]
-    lines = tuple(zip(*columns, map(shortened, quoted.texts()), strict=True))
+    lines = tuple(zip(*columns, map(_shown, quoted.texts()), strict=True))
     return Table(title, header, lines, note)
 
 
-def _as_probability(cell: str) -> str:
-    return f"{float(cell):.3f}"
+def _shown(text: str) -> str:
+    # Masked first, since half a number would not be known as one.
+    return shortened(masked(text))
 
 
 def traces(content: ReportContent, wording: Wording) -> View:
@@ -122,7 +144,7 @@ def traces(content: ReportContent, wording: Wording) -> View:
         "pipeline": content.trace.pipeline.tables(),
         "training": content.trace.training.tables(),
         "prediction": content.prediction.tables(),
-        "text": shortened(" | ".join(content.prediction.text)),
+        "text": _shown(" | ".join(content.prediction.text)),
         "label": content.prediction.label,
     }
 

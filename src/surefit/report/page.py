@@ -123,6 +123,13 @@ SECTIONS = (
         grounds.label_issues,
     ),
     Section(
+        "training-rows",
+        "Which rows were hard to learn",
+        "How sure the model was of each training row's label while it learned, and how much that changed from epoch to epoch: "
+        "wrong labels are found among the hard rows, unclear cases among the ambiguous ones.",
+        grounds.training_rows,
+    ),
+    Section(
         "mistakes",
         "Worst mistakes",
         "Test rows that were answered wrong, those first of whose answer the model was surest; what they have in common is "

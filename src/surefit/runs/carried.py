@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from surefit.data.personal import rows_with_personal_data
 from surefit.decision import ABSTAINED_ID
 from surefit.model.pretrained import Pretrained
 from surefit.runs.results import Judged
@@ -14,7 +16,7 @@ from surefit.runs.rows import PreparedRows
 from surefit.runs.tokens import EncodedRows
 from surefit.text.packing import lengths_of
 from surefit.trace import PADDING_SENTENCES
-from surefit.types import ABSTAINED
+from surefit.types import ABSTAINED, Int64Array
 
 # Padding shown behind the example's tokens, so that the mask has something to hide.
 _PADDING_SHOWN = 2
@@ -23,7 +25,7 @@ _PADDING_SHOWN = 2
 def carried_example(
     rows: PreparedRows, encoded: EncodedRows, pretrained: Pretrained, logits: Any, judged: Judged
 ) -> dict[str, Mapping[str, Any]]:
-    """What each stage made of one test row of ordinary length: stage name -> name -> value.
+    """What each stage made of one test row of ordinary length, without personal data where there is one.
 
     Args:
         rows: the rows before tokenisation.
@@ -31,11 +33,14 @@ def carried_example(
         pretrained: its tokenizer turns ids back into tokens.
         logits: of the test rows, shape (n, classes).
         judged: the answers to the test rows.
+
+    Returns:
+        stage name -> name -> value.
     """
     test = rows.splits["test"]
     encodings = encoded.splits["test"]
-    lengths = lengths_of(encodings)
-    row = int(np.argsort(lengths, kind="stable")[len(lengths) // 2])
+    personal = np.logical_or.reduce(rows_with_personal_data(test.examples))
+    row = _ordinary_row(lengths_of(encodings), personal)
     record = int(test.examples.records[row])
     raw = rows.raw["test"]
     raw_row = int(np.searchsorted(raw.records, record))
@@ -66,6 +71,14 @@ def carried_example(
             "truth": schema.id2label[int(test.targets[row])],
         },
     }
+
+
+def _ordinary_row(lengths: Int64Array, personal: NDArray[np.bool_]) -> int:
+    """The row of median length, or the next to it in order of length that has no personal data, since it is shown whole."""
+    order = np.argsort(lengths, kind="stable")
+    from_middle = np.argsort(np.abs(np.arange(len(order)) - len(order) // 2), kind="stable")
+    candidates = order[from_middle]
+    return int(candidates[np.argmin(personal[candidates])])
 
 
 def _text_fields(examples: Any, row: int) -> dict[str, str]:

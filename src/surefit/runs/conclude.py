@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from surefit.config import TrainingSettings
+from surefit.data.personal import shown_id
 from surefit.data.split import SplitName
 from surefit.evaluation.baselines import LabelledEmbeddings
 from surefit.evaluation.cartography import DataMap
@@ -97,7 +99,8 @@ def conclude(
         "from_run": not job.pretrained.new_parameters,
     }
     data_map = state.dynamics.data_map(len(state.epochs))
-    course = {"data_map": data_map.to_dict(rows.splits["train"].examples.ids.to_pylist()), "training": training}
+    shown = data_map.to_dict(partial(shown_id, rows.splits["train"].examples))
+    course = {"data_map": shown, "training": training}
     reference = reference_of(job, judged, progress).to_json()
     return Conclusion(outcome, evidence, data_map, evidence.metrics | course, trace, int8, reference)
 

@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 from surefit.artifacts import RunDirectory, read_own_json
 from surefit.errors import RunError, UsageError
 from surefit.evaluation.calibration import TemperatureScaling
+from surefit.evaluation.cartography import MapCell
 from surefit.evaluation.comparison import PairedComparison
 from surefit.evaluation.intervals import EvaluationIntervals
 from surefit.evaluation.learning_curve import LearningCurve
@@ -149,6 +150,7 @@ class _DataMap:
     epochs: int
     counts: _RegionCounts
     examples: _RegionExamples
+    cells: list[MapCell]
     sentence: str
 
 

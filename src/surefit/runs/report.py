@@ -10,14 +10,16 @@ from typing import Any
 from surefit.artifacts import RunDirectory, atomic_writer, output_file, read_csv, read_own_json
 from surefit.data.audit import Audit
 from surefit.errors import RunError
-from surefit.report.content import ReportContent, RunFacts, TextRows
+from surefit.report.content import SHARES, ReportContent, RunFacts, TextRows
 from surefit.report.page import render_report
 from surefit.runs.directory import require_run, require_writable
 from surefit.runs.finished import REMEDY, open_run, rebuild_file
-from surefit.runs.write import ISSUE_COLUMNS, MISTAKE_COLUMNS
+from surefit.runs.row_files import EXAMPLE_COLUMNS, ISSUE_COLUMNS, MISTAKE_COLUMNS
 from surefit.trace import PredictionTrace, RunTrace
 
 _ROWS_QUOTED = 20
+# All that the file has.
+_EXAMPLES_QUOTED = 30
 
 
 def report_run(path: Path, output: Path | None = None) -> Path:
@@ -68,29 +70,30 @@ def write_report(run: RunDirectory, metrics: Mapping[str, Any], trace: RunTrace,
             prediction=rebuild_file(PredictionTrace, read_own_json(run.prediction_trace, REMEDY), run.prediction_trace),
             label_issues=_quoted(run.label_issues, ISSUE_COLUMNS),
             mistakes=_quoted(run.mistakes, MISTAKE_COLUMNS),
+            training_examples=_quoted(run.training_examples, EXAMPLE_COLUMNS, _EXAMPLES_QUOTED),
         )
     )
     with atomic_writer(output, binary=True) as file:
         file.write(page.encode("utf-8", "replace"))  # a directory's name may be no UTF-8
 
 
-def _quoted(path: Path, columns: tuple[str, ...]) -> TextRows | None:
+def _quoted(path: Path, columns: tuple[str, ...], most: int = _ROWS_QUOTED) -> TextRows | None:
     """The first rows of a file with texts; None where somebody took it away, since texts may be confidential."""
     if not path.exists():
         return None
     try:
-        header, rows = read_csv(path, _ROWS_QUOTED)
+        header, rows = read_csv(path, most)
         if tuple(header[: len(columns)]) != columns or header[len(columns) :] not in (["text"], ["text", "text_pair"]):
             raise RunError(f"{path} is damaged: its columns are not {', '.join(columns)} and the texts")
         for name in columns:
-            if name.startswith("probability") and not all(_is_probability(row[header.index(name)]) for row in rows):
+            if name in SHARES and not all(_is_share(row[header.index(name)]) for row in rows):
                 raise RunError(f"{path} is damaged: {name} must be a number from 0 to 1")
     except RunError as error:
         raise RunError(f"{error}; {REMEDY}") from None
     return TextRows(tuple(header), tuple(map(tuple, rows)))
 
 
-def _is_probability(cell: str) -> bool:
+def _is_share(cell: str) -> bool:
     try:
         return 0 <= float(cell) <= 1
     except ValueError:

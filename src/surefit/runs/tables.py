@@ -155,7 +155,7 @@ def _data_map(data_map: Mapping[str, Any]) -> Table:
         (region, said, f"{data_map['counts'][region]:,}", ", ".join(data_map["examples"][region]))
         for region, said in _REGION_SENTENCES.items()
     ]
-    note = f"{data_map['sentence']}; training_rows.csv has each row"
+    note = f"{data_map['sentence']}; training_rows.csv has each row, training_examples.csv some with their texts"
     return Table("Which training rows were hard to learn", ("", "", "rows", "most of all, by id"), tuple(rows), note)
 
 

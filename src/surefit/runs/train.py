@@ -29,18 +29,13 @@ from surefit.runs.lock import RunLock
 from surefit.runs.model_card import write_model_card
 from surefit.runs.report import write_report
 from surefit.runs.resume import require_same_run, resume_command, resumed_hardware, resumed_model, resumed_settings
+from surefit.runs.row_files import write_label_issues, write_mistakes, write_training_rows
 from surefit.runs.rows import prepare_rows
 from surefit.runs.rules import request_of
 from surefit.runs.seen import unknown_account
 from surefit.runs.sources import Sources, source_name
 from surefit.runs.tokens import encode_rows
-from surefit.runs.write import (
-    write_label_issues,
-    write_mistakes,
-    write_preparation,
-    write_results,
-    write_training_rows,
-)
+from surefit.runs.write import write_preparation, write_results
 from surefit.trace import PipelineRecorder, PredictionTrace
 from surefit.training.checkpoint import Checkpoints
 from surefit.training.optimizer import peak_learning_rate

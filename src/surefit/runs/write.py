@@ -7,18 +7,14 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
-import numpy as np
-
 from surefit.artifacts import RunDirectory, atomic_writer, write_csv, write_json
 from surefit.data.audit import Audit
 from surefit.data.leaks import LEAK_KINDS
 from surefit.data.split import SPLIT_NAMES
-from surefit.decision import ABSTAINED_ID
-from surefit.evaluation.cartography import REGIONS, DataMap
-from surefit.evaluation.label_errors import LabelIssues
 from surefit.progress import Progress, StepRecord
 from surefit.runs.rejected import REJECTED_COLUMNS, rejected_cells
 from surefit.runs.results import Judged
+from surefit.runs.row_files import labels_of
 from surefit.runs.rows import PreparedRows
 from surefit.runs.seen import SeenTexts, write_seen
 from surefit.trace import EpochTrace, RunTrace
@@ -102,88 +98,6 @@ def write_preparation(run: RunDirectory, rows: PreparedRows, audit: Audit, earli
     write_seen(run, {name: part.examples for name, part in rows.splits.items()}, earlier)
 
 
-def write_label_issues(run: RunDirectory, rows: PreparedRows, issues: LabelIssues, data_map: DataMap) -> None:
-    """Writes the rows whose labels may be wrong, the most doubtful first.
-
-    Args:
-        run: the run.
-        rows: its rows.
-        issues: positions among the rows of all splits, one after the other.
-        data_map: of the training rows; one that was never right in training either is the more doubtful.
-    """
-    names = rows.schema.id2label
-    ends = np.cumsum([len(rows.splits[name].targets) for name in SPLIT_NAMES])
-    columns = zip(
-        issues.positions.tolist(),
-        issues.given,
-        issues.suggested,
-        issues.given_probabilities,
-        issues.suggested_probabilities,
-        strict=True,
-    )
-
-    def cells() -> Iterator[tuple[object, ...]]:
-        for position, given, suggested, of_given, of_suggested in columns:
-            place = int(np.searchsorted(ends, position, side="right"))
-            name = SPLIT_NAMES[place]
-            examples = rows.splits[name].examples
-            row = position - (int(ends[place - 1]) if place else 0)
-            texts = [column[row].as_py() for column in (examples.texts, examples.text_pairs) if column is not None]
-            figures = round(float(of_given), 6), round(float(of_suggested), 6)
-            never_right = ("yes" if data_map.correctness[row] == 0 else "no") if name == "train" else ""
-            labels = names[given], names[suggested]
-            yield examples.ids[row].as_py(), name, rows.files[name], *labels, *figures, never_right, *texts
-
-    texts = 1 if rows.splits["train"].examples.text_pairs is None else 2
-    write_csv(run.label_issues, (*ISSUE_COLUMNS, *_TEXT_COLUMNS[:texts]), cells())
-
-
-def write_training_rows(run: RunDirectory, rows: PreparedRows, data_map: DataMap) -> None:
-    """Writes how training went row by row, in the order of the file.
-
-    Args:
-        run: the run.
-        rows: its rows.
-        data_map: of the training rows.
-    """
-    train, names, single = rows.splits["train"], rows.schema.id2label, rows.schema.problem_type == SINGLE_LABEL
-    figures = np.stack([data_map.confidence, data_map.variability, data_map.correctness], axis=1).round(6).tolist()
-    columns = zip(train.examples.ids.to_pylist(), train.targets, figures, data_map.regions.tolist(), strict=True)
-    cells = (
-        (row_id, rows.files["train"], _joined(target, names, single), *of_row, REGIONS[region])
-        for row_id, target, of_row, region in columns
-    )
-    write_csv(run.training_rows, ("id", "file", "label", "confidence", "variability", "correctness", "region"), cells)
-
-
-def write_mistakes(run: RunDirectory, rows: PreparedRows, judged: Judged) -> None:
-    """Writes the test rows that were answered wrong, those first of whose answer the model was surest.
-
-    Args:
-        run: the run.
-        rows: its rows.
-        judged: the answers to the test rows.
-    """
-    test, names = rows.splits["test"], rows.schema.id2label
-    wrong = np.flatnonzero((judged.predicted != test.targets) & (judged.predicted != ABSTAINED_ID))
-    answers = judged.predicted[wrong]
-    probabilities = judged.probabilities[wrong, answers]
-    columns = [column for column in (test.examples.texts, test.examples.text_pairs) if column is not None]
-
-    def cells() -> Iterator[tuple[object, ...]]:
-        for place in np.argsort(-probabilities, kind="stable").tolist():
-            row, answer = int(wrong[place]), int(answers[place])
-            figures = names[int(test.targets[row])], names[answer], round(float(probabilities[place]), 6)
-            yield test.examples.ids[row].as_py(), *figures, *(column[row].as_py() for column in columns)
-
-    write_csv(run.mistakes, (*MISTAKE_COLUMNS, *_TEXT_COLUMNS[: len(columns)]), cells())
-
-
-MISTAKE_COLUMNS = ("id", "label", "prediction", "probability")
-_TEXT_COLUMNS = ("text", "text_pair")
-_ISSUE_FIGURES = ("probability_of_label", "probability_of_suggested", "never_right_in_training")
-ISSUE_COLUMNS = ("id", "split", "file", "label", "suggested", *_ISSUE_FIGURES)
-
 _LEAK_COLUMNS = ("id", "split", "file", "kind", "similarity", "repeats_id", "repeats_split", "repeats_file")
 
 
@@ -230,12 +144,6 @@ def _prediction_rows(rows: PreparedRows, judged: Judged) -> Iterator[tuple[objec
     test = rows.splits["test"]
     names = rows.schema.id2label
     for row, row_id in enumerate(test.examples.ids.to_pylist()):
-        truth = _joined(test.targets[row], names, rows.schema.problem_type == SINGLE_LABEL)
-        predicted = _joined(judged.predicted[row], names, rows.schema.problem_type == SINGLE_LABEL)
+        truth = labels_of(test.targets[row], names, rows.schema.problem_type == SINGLE_LABEL)
+        predicted = labels_of(judged.predicted[row], names, rows.schema.problem_type == SINGLE_LABEL)
         yield row_id, truth, predicted, *(float(probability) for probability in judged.probabilities[row])
-
-
-def _joined(target: Any, names: tuple[str, ...], single: bool) -> str:
-    if single:
-        return "" if target == ABSTAINED_ID else names[int(target)]
-    return "|".join(names[position] for position in np.flatnonzero(target))
