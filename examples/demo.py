@@ -46,7 +46,8 @@ def main() -> None:
     run("train", str(DATA), "--run", str(RUN), "--overwrite")
     for sentence in NEW_SENTENCES:
         run("trace", str(RUN), sentence)
-    print(f"\nThe run is in {RUN}: the model in {RUN / 'model'}, the figures in {RUN / 'metrics.json'}.")
+    print(f"\nOpen {RUN / 'report.html'} in a browser: how far this model can be trusted, and why.")
+    print(f"The run is in {RUN}: the model in {RUN / 'model'}, the figures in {RUN / 'metrics.json'}.")
     print("Next, your own data:")
     print("  .venv/bin/surefit train YOUR.csv          (columns named text and label, or --text and --label)")
     print(f'  .venv/bin/surefit predict {RUN} "one more sentence"')

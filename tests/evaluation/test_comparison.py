@@ -2,9 +2,9 @@ import itertools
 
 import numpy as np
 import pytest
+from benchmarks.simulated_rows import Population, held, lopsided
 from scipy.stats import binomtest
 
-from simulated_rows import Population, held, lopsided
 from surefit.evaluation.baselines import MAJORITY_CLASS, TFIDF_LOGISTIC_REGRESSION
 from surefit.evaluation.comparison import compare, describe_difference, detectable_difference, sign_flip_test
 from surefit.evaluation.metrics import evaluate

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
+from benchmarks.simulated_rows import held
 
-from simulated_rows import held
 from surefit.evaluation.grouped_rows import (
     difference_interval,
     effective_rows,

@@ -3,9 +3,9 @@ import math
 
 import numpy as np
 import pytest
+from benchmarks.simulated_rows import Population, held, lopsided
 from scipy.stats import binomtest
 
-from simulated_rows import Population, held, lopsided
 from surefit.errors import DataError
 from surefit.evaluation.intervals import confidence_intervals
 from surefit.evaluation.metrics import evaluate

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from surefit.decision import probabilities
 from surefit.errors import DataError
+from surefit.evaluation.metrics import log_loss
 from surefit.types import MULTI_LABEL, FloatArray, Int64Array, ProblemType
 
 _BINS = 15
@@ -146,7 +147,7 @@ def fit_temperature(logits: NDArray[Any], targets: Int64Array, problem_type: Pro
     from scipy.stats import chi2
 
     temperature = _posterior_mode(np.asarray(logits, dtype=np.float64), targets, problem_type)
-    losses = [_log_loss(probabilities(logits, problem_type, given), targets, problem_type) for given in (1.0, temperature)]
+    losses = [log_loss(targets, probabilities(logits, problem_type, given), problem_type) for given in (1.0, temperature)]
     statistic = 2 * targets.size * (losses[0] - losses[1])
     return temperature if statistic > chi2.ppf(1 - _SIGNIFICANCE, df=1) else 1.0
 
@@ -198,7 +199,7 @@ def calibration(probabilities: FloatArray, targets: Int64Array, problem_type: Pr
         expected_calibration_error=error,
         expected_by_chance=by_chance,
         brier_score=float(squares.mean() if problem_type == MULTI_LABEL else squares.sum(axis=1).mean()),
-        log_loss=_log_loss(probabilities, targets, problem_type),
+        log_loss=log_loss(targets, probabilities, problem_type),
         bins=_reliability(confidences, right, starts),
         n=len(targets),
     )
@@ -310,14 +311,6 @@ def _doubt(found: Calibration) -> str:
 def _indicators(targets: Int64Array, classes: int) -> NDArray[np.bool_]:
     """Whether a row has a class, shape (n, classes)."""
     return targets.astype(np.bool_) if targets.ndim == 2 else targets[:, None] == np.arange(classes)
-
-
-def _log_loss(probabilities: FloatArray, targets: Int64Array, problem_type: ProblemType) -> float:
-    from sklearn.metrics import log_loss
-
-    if problem_type == MULTI_LABEL:
-        return float(log_loss(targets.ravel(), probabilities.ravel(), labels=[0, 1]))
-    return float(log_loss(targets, probabilities, labels=np.arange(probabilities.shape[1])))
 
 
 def _require_rows(targets: Int64Array) -> None:

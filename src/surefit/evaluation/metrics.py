@@ -16,7 +16,7 @@ import numpy as np
 
 from surefit.decision import ABSTAINED_ID
 from surefit.errors import DataError
-from surefit.types import MULTI_LABEL, FloatArray, Int64Array, LabelSchema
+from surefit.types import MULTI_LABEL, FloatArray, Int64Array, LabelSchema, ProblemType
 
 ConfusionMatrix = list[list[int]] | list[list[list[int]]]
 
@@ -114,7 +114,7 @@ def evaluate(targets: Int64Array, probabilities: FloatArray, predicted: Int64Arr
         confusion_matrix=_confusion_matrix(truth, answers, labels, schema),
         n=len(targets),
         answered=int(np.count_nonzero(predicted != ABSTAINED_ID)) if predicted.ndim == 1 else len(targets),
-        loss=_log_loss(targets, probabilities, schema),
+        loss=log_loss(targets, probabilities, schema.problem_type),
     )
 
 
@@ -150,9 +150,16 @@ def _confusion_matrix(targets: Int64Array, predicted: Int64Array, labels: Int64A
     return matrix
 
 
-def _log_loss(targets: Int64Array, probabilities: FloatArray, schema: LabelSchema) -> float:
-    from sklearn.metrics import log_loss
+def log_loss(targets: Int64Array, probabilities: FloatArray, problem_type: ProblemType) -> float:
+    """Cross-entropy in nats a row; for several labels a row and class.
 
-    if schema.problem_type == MULTI_LABEL:
-        return float(log_loss(targets.ravel(), probabilities.ravel(), labels=[0, 1]))
-    return float(log_loss(targets, probabilities, labels=np.arange(len(schema))))
+    Args:
+        targets: the truth, class ids of shape (n,) for single label, else 0/1 of shape (n, classes).
+        probabilities: shape (n, classes).
+        problem_type: which of the two.
+    """
+    from sklearn.metrics import log_loss as cross_entropy
+
+    if problem_type == MULTI_LABEL:
+        return float(cross_entropy(targets.ravel(), probabilities.ravel(), labels=[0, 1]))
+    return float(cross_entropy(targets, probabilities, labels=np.arange(probabilities.shape[1])))
