@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from surefit.config import (
+    EvidenceSettings,
     MachineSettings,
     ModelSettings,
     ReadSettings,
@@ -18,7 +19,7 @@ from surefit.config import (
 )
 from surefit.errors import UsageError
 
-GROUPS = (ReadSettings, SplitSettings, ModelSettings, TrainingSettings, MachineSettings)
+GROUPS = (ReadSettings, SplitSettings, ModelSettings, TrainingSettings, EvidenceSettings, MachineSettings)
 
 
 @pytest.mark.parametrize(
@@ -64,6 +65,9 @@ GROUPS = (ReadSettings, SplitSettings, ModelSettings, TrainingSettings, MachineS
         {"precision": "fp16"},
         {"seed": -1},
         {"seed": 2**32},
+        {"seed": 2**32 - 1, "seeds": 2},
+        {"seeds": 0},
+        {"seeds": 101},
     ],
     ids=str,
 )
@@ -179,5 +183,5 @@ def test_names_of_settings_are_unique_over_all_groups():
 
 def test_settings_as_dictionaries_hold_every_group_and_value():
     content = Settings().to_dict()
-    assert set(content) == {"read", "split", "model", "training", "decision", "verdict", "machine", "seed"}
+    assert set(content) == {"read", "split", "model", "training", "decision", "evidence", "verdict", "machine", "seed"}
     assert content["training"] == vars(TrainingSettings())

@@ -19,7 +19,7 @@ LEVELS = {
     room: level
     for level, rooms in enumerate(
         [
-            "errors types config trace artifacts normalization printable progress interruption",
+            "errors types config trace artifacts csv_files normalization printable progress interruption",
             "data text decision",
             "evaluation",
             "model",

@@ -195,6 +195,20 @@ class DecisionSettings:
 
 
 @dataclass(frozen=True)
+class EvidenceSettings:
+    """What is trained beside the model itself, to know more of it."""
+
+    seeds: int = _setting(1, "train with so many seeds in all, this one first, to see how far chance alone moves the figures")
+    learning_curve: bool = _setting(
+        False, "train on a quarter and on half of the training rows too, to see whether more labels would help"
+    )
+
+    def __post_init__(self) -> None:
+        _as_annotated(self)
+        _require(1 <= self.seeds <= 100, f"--seeds must be from 1 to 100, got {self.seeds}")
+
+
+@dataclass(frozen=True)
 class VerdictSettings:
     """From which figures a classifier is called good, usable with care, or not reliable: the only table of them."""
 
@@ -208,6 +222,7 @@ class VerdictSettings:
     over_majority: float = _setting(0.02, "by how much accuracy must be over the share of the largest class")
     leaked_rows: float = _setting(0.01, "share of the test rows that may repeat what was learned from")
     overfitting: float = _setting(0.10, "by how much accuracy on training rows may be over that on validation rows")
+    seed_spread: float = _setting(0.05, "by how much accuracy may differ between seeds, where several are tried")
 
     def __post_init__(self) -> None:
         _as_annotated(self)
@@ -250,6 +265,7 @@ class Settings:
     model: ModelSettings = ModelSettings()
     training: TrainingSettings = TrainingSettings()
     decision: DecisionSettings = DecisionSettings()
+    evidence: EvidenceSettings = EvidenceSettings()
     verdict: VerdictSettings = VerdictSettings()
     machine: MachineSettings = MachineSettings()
     seed: int = _setting(0, "decides the split, the order of the rows and dropout; the same seed gives the same run")
@@ -257,6 +273,8 @@ class Settings:
     def __post_init__(self) -> None:
         _as_annotated(self)
         _require(0 <= self.seed < 2**32, f"--seed must be from 0 to 4294967295, got {self.seed}")
+        last = self.seed + self.evidence.seeds - 1
+        _require(last < 2**32, f"--seed {self.seed} and the {self.evidence.seeds - 1} after it go beyond 4294967295")
 
     @classmethod
     def from_options(cls, options: Mapping[str, Any]) -> Settings:

@@ -51,6 +51,13 @@ class Progress:
     def end(self) -> None:
         """The work that began last is done."""
 
+    def training(self, name: str) -> None:
+        """A training of its own begins: steps and epochs are its from now on, until the next begins.
+
+        Args:
+            name: what it is called; where this is not told, it is the run's own training.
+        """
+
     def step(self, record: StepRecord, total_steps: int) -> None:
         """An optimizer step was made, of at most `total_steps`."""
 

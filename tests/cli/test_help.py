@@ -30,7 +30,7 @@ FLAGS = {
         "--checkpoint-every",
     }
     | {"--group", "--time", "--positive", "--min-precision", "--min-recall", "--best-f1", "--max-error", "--costs"}
-    | {"--require", "--config", "--json", "--quiet"},
+    | {"--seeds", "--learning-curve", "--require", "--config", "--json", "--quiet"},
     "audit": COLUMNS | FILE | {"--rejected", "--json"},
     "evaluate": COLUMNS | FILE | MACHINE | {"--rejected", "--json", "--quiet"},
     "predict": (COLUMNS - {"--label"}) | FILE | MACHINE | {"--input", "--output", "--json", "--quiet"},

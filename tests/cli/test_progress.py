@@ -95,3 +95,23 @@ def test_an_epoch_is_one_line_in_a_file():
     with TerminalProgress(console) as progress:
         progress.epoch(EPOCH)
     assert console.file.getvalue().count("\n") == 1
+
+
+def test_each_training_has_a_bar_and_epochs_of_its_own_name():
+    console = terminal(160)
+    with TerminalProgress(console) as progress:
+        progress.step(StepRecord(10, 1, 0.375, 1e-3, 8, 40, 1.0), 10)
+        progress.training("seed 2 of 3")
+        progress.step(StepRecord(4, 1, 0.5, 1e-3, 16, 40, 1.0), 10)
+        progress.epoch(EPOCH)
+        console.file.truncate(0)
+        progress.step(StepRecord(5, 2, 0.25, 1e-3, 16, 40, 1.0), 10)
+        progress.begin("validate", 10)
+    lines = shown(console)
+    assert any(re.match(r"seed 2 of 3 .* 5/10 .* loss 0\.250 +16 rows/s", line) for line in lines)
+    assert not any(line.startswith("train") for line in lines)
+    console = terminal(160)
+    with TerminalProgress(console) as progress:
+        progress.training("seed 2 of 3")
+        progress.epoch(EPOCH)
+    assert any(line.startswith("seed 2 of 3, epoch 2: training loss 0.4100") for line in shown(console))

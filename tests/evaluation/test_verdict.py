@@ -154,3 +154,15 @@ def test_reasons_of_the_worst_grade_come_first():
     verdict = verdict_on([(980, 978), (20, 2)], leaked=None)
     assert "found" in verdict.reasons[0] or "Always" in verdict.reasons[0]
     assert any(reason.startswith("Accuracy is 0.98") for reason in verdict.reasons[-2:])
+
+
+def test_figures_that_another_seed_moves_far_are_usable_with_care():
+    steady = verdict_on([(300, 285), (300, 280)], seed_accuracies=(0.94, 0.90, 0.95))
+    assert steady == verdict_on([(300, 285), (300, 280)])
+    moved = verdict_on([(300, 285), (300, 280)], seed_accuracies=(0.94, 0.89, 0.95))
+    assert moved.grade == "usable with care"
+    assert moved.reasons[0] == (
+        "Another seed alone moves accuracy by 0.060 (from 0.890 to 0.950 with 3 seeds), more than 0.05: it is not stable."
+    )
+    lenient = verdict_on([(300, 285), (300, 280)], standards=VerdictSettings(seed_spread=0.1), seed_accuracies=(0.94, 0.85))
+    assert lenient == steady

@@ -229,7 +229,7 @@ def test_a_run_killed_beside_a_rename_ends_like_one_that_nobody_disturbs(data, m
 @pytest.mark.slow
 def test_runs_killed_before_and_after_each_rename_end_like_one_that_nobody_disturbs(data, model, whole, places, tmp_path):
     renamed = {place.removeprefix("os.rename ") for place in places if place.startswith("os.rename ")}
-    assert renamed >= {path.name for path in whole.entries} - {"checkpoints", "training_log.jsonl"}
+    assert renamed >= {path.name for path in whole.entries} - {"checkpoints", "refits", "training_log.jsonl"}
     for place in range(len(places)):
         run = RunDirectory(tmp_path / f"run-{place}")
         kill_at_place_and_resume(data, run, model, place)

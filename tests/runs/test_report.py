@@ -175,7 +175,7 @@ def test_a_damaged_value_is_named_in_a_sentence(copied_run, name, place, value):
     [
         ("metrics", ("baselines",), {}, "has no baselines"),
         ("metrics", ("thresholds", "coverage", "error"), [], "a curve that has no points"),
-        ("metrics", ("learning_curve", "points"), [], "a learning_curve without points"),
+        ("metrics", ("learning_curve", "points"), [], "learning_curve has no points"),
         ("settings", ("data",), {}, "has no training data"),
         ("settings", ("versions",), {}, "has no version of surefit"),
         ("prediction_trace", ("layers", 0, "columns"), [], "layers[0] has no columns"),

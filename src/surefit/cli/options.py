@@ -11,6 +11,7 @@ import typer
 
 from surefit.config import (
     DecisionSettings,
+    EvidenceSettings,
     MachineSettings,
     ModelSettings,
     ReadSettings,
@@ -69,6 +70,9 @@ MinRecall = Annotated[float | None, _flag(DecisionSettings, "min_recall", "Decis
 BestF1 = Annotated[bool, _flag(DecisionSettings, "best_f1", "Decision")]
 MaxError = Annotated[float | None, _flag(DecisionSettings, "max_error", "Decision")]
 Costs = Annotated[str | None, _flag(DecisionSettings, "costs", "Decision")]
+
+Seeds = Annotated[int | None, _flag(EvidenceSettings, "seeds", "Evidence")]
+LearningCurve = Annotated[bool, _flag(EvidenceSettings, "learning_curve", "Evidence")]
 
 Device = Annotated[str | None, _flag(MachineSettings, "device", "Machine")]
 Threads = Annotated[int | None, _flag(MachineSettings, "threads", "Machine")]

@@ -70,6 +70,7 @@ class TerminalProgress(Progress):
         self._bars = _Bars(console)
         self._task: TaskID | None = None
         self._training: TaskID | None = None
+        self._training_name = ""
         self._rows_per_second = 0.0
 
     def __enter__(self) -> TerminalProgress:
@@ -92,18 +93,27 @@ class TerminalProgress(Progress):
             self._bars.remove_task(self._task)
             self._task = None
 
+    def training(self, name: str) -> None:
+        self.end()
+        if self._training is not None:
+            self._bars.remove_task(self._training)
+        self._training, self._training_name, self._rows_per_second = None, printable(name), 0.0
+
     def step(self, record: StepRecord, total_steps: int) -> None:
         rate = record.rows / max(record.seconds, 1e-9)
         self._rows_per_second += (rate - self._rows_per_second) * (_RECENT if self._rows_per_second else 1.0)
         if self._training is None:
-            self._training = self._bars.add_task("train", total=total_steps, completed=record.step - 1, figures="")
+            self._training = self._bars.add_task(
+                self._training_name or "train", total=total_steps, completed=record.step - 1, figures=""
+            )
         figures = f"loss {record.loss:.3f}  {self._rows_per_second:,.0f} rows/s"
         self._bars.update(self._training, completed=record.step, figures=figures)
 
     def epoch(self, epoch: EpochTrace) -> None:
         self.end()
+        of = f"{self._training_name}, " if self._training_name else ""
         sentence = (
-            f"epoch {epoch.epoch}: training loss {epoch.training_loss:.4f}, validation loss {epoch.validation_loss:.4f}, "
+            f"{of}epoch {epoch.epoch}: training loss {epoch.training_loss:.4f}, validation loss {epoch.validation_loss:.4f}, "
             f"accuracy {epoch.accuracy:.2%}, macro F1 {epoch.macro_f1:.4f}: {epoch.observation}"
         )
         # On a terminal no figure is broken; a line in a file stays a line.

@@ -54,6 +54,8 @@ def train(
     best_f1: options.BestF1 = False,
     max_error: options.MaxError = None,
     costs: options.Costs = None,
+    seeds: options.Seeds = None,
+    learning_curve: options.LearningCurve = False,
     require: Annotated[
         str | None,
         typer.Option(help="good: end with exit code 1 unless the verdict is good.", rich_help_panel="Decision"),
@@ -94,8 +96,10 @@ def train(
         "max_error": max_error,
         "costs": costs,
     }
+    evidence = {"seeds": seeds, "learning_curve": learning_curve or None}
     machine = {"device": device, "threads": threads, "precision": precision}
-    settings = read | options.given(split | model_options | training | decision | machine | {"config": config})
+    chosen = split | model_options | training | decision | evidence | machine
+    settings = read | options.given(chosen | {"config": config})
 
     from surefit.runs.required import check_required, require_verdict
     from surefit.runs.train import train as run_training

@@ -55,6 +55,7 @@ class Circumstances:
         training_accuracy: share of (some of) the training rows decided right.
         validation_accuracy: share of the validation rows decided right.
         unreached: why the decision rule does not reach what was asked for, else empty.
+        seed_accuracies: accuracy on the test rows with each seed; empty where no other one was tried.
     """
 
     test_rows: int
@@ -63,6 +64,7 @@ class Circumstances:
     training_accuracy: float
     validation_accuracy: float
     unreached: str = ""
+    seed_accuracies: Sequence[float] = ()
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,7 @@ def give_verdict(judgement: Judgement, circumstances: Circumstances, standards: 
         *_answered(circumstances),
         *_leaks(circumstances, standards),
         *_overfitting(circumstances, standards),
+        *_seeds(circumstances.seed_accuracies, standards),
     ]
     if circumstances.unreached:
         reasons.append(Reason(WITH_CARE, circumstances.unreached))
@@ -226,6 +229,15 @@ def _overfitting(circumstances: Circumstances, standards: VerdictSettings) -> It
     if gap > standards.overfitting:
         sentence = f"Of the rows it learned from it knows {circumstances.training_accuracy:.1%}, of the validation rows "
         yield Reason(WITH_CARE, f"{sentence}{circumstances.validation_accuracy:.1%}: it overfits.")
+
+
+def _seeds(accuracies: Sequence[float], standards: VerdictSettings) -> Iterator[Reason]:
+    low, high = min(accuracies, default=0.0), max(accuracies, default=0.0)
+    moved = round(high - low, 9)  # 0.95 less 0.9 is a little more than 0.05
+    if moved > standards.seed_spread:
+        found = f"from {low:.3f} to {high:.3f} with {len(accuracies)} seeds"
+        limit = f"more than {standards.seed_spread:g}"
+        yield Reason(WITH_CARE, f"Another seed alone moves accuracy by {moved:.3f} ({found}), {limit}: it is not stable.")
 
 
 def _between(interval: Interval | None) -> str:

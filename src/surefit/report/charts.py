@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
@@ -144,29 +145,66 @@ def loss(training: TrainingTrace) -> Markup:
 
 
 def learning_curve(curve: Mapping[str, Any], wording: Wording) -> Markup:
-    """The score of a simple model by the number of training rows.
+    """The score by the number of training rows: of the fine-tuned model beside a simple one, or of the simple one alone.
 
     Args:
         curve: `learning_curve` in `metrics.json`.
         wording: of the figures.
     """
-    counts = [point["rows"] for point in curve["points"]]
-    accuracy, macro_f1 = ([point[name] for point in curve["points"]] for name in ("accuracy", "macro_f1"))
+    own = curve.get("fine_tuned")
+    if own is None:
+        lines = [_CurveLine("accuracy", curve, "accuracy"), _CurveLine("macro F1", curve, "macro_f1")]
+    else:
+        lines = [_CurveLine("fine-tuned model", own, "accuracy"), _CurveLine("simple model", curve, "accuracy")]
+    counts = sorted({count for line in lines for count in line.counts})
+    ends = [value for line in lines for value in line.scores]
+    if own is not None:
+        ends += [limit for point in own["points"] for limit in point["accuracy_interval"]]
 
     def draw(axes: Axes) -> None:
-        axes.plot(counts, accuracy, color=FIRST, marker="o", markersize=5, label="accuracy")
-        axes.plot(counts, macro_f1, color=THIRD, marker="s", markersize=5, linestyle=(0, (4, 2)), label="macro F1")
-        low, high = min(*accuracy, *macro_f1), max(*accuracy, *macro_f1)
-        margin = max(0.02, 0.25 * (high - low))
-        axes.set(xlabel="training rows", ylabel="score on the test rows", xlim=(0, 1.06 * max(counts)))
-        axes.set_ylim(max(0, low - margin), min(1.005, high + margin))
+        first, second = lines
+        axes.plot(first.counts, first.scores, color=FIRST, marker="o", markersize=5, label=first.label)
+        if own is not None:
+            low, high = zip(*(point["accuracy_interval"] for point in own["points"]), strict=True)
+            axes.vlines(first.counts, low, high, color=FIRST, linewidth=1.4)
+        dashed = (0, (4, 2))
+        axes.plot(second.counts, second.scores, color=THIRD, marker="s", markersize=5, linestyle=dashed, label=second.label)
+        margin = max(0.02, 0.25 * (max(ends) - min(ends))) if own is None else 0.02
+        score = "score" if own is None else "accuracy"
+        axes.set(xlabel="training rows", ylabel=f"{score} on the test rows", xlim=(0, 1.06 * max(counts)))
+        axes.set_ylim(max(0, min(ends) - margin), min(1.005, max(ends) + margin))
         axes.set_xticks(counts)
         axes.xaxis.set_major_formatter("{x:,.0f}")
         _percent(axes, "y")
         _legend(axes)
 
-    said = [f"{wording.share(right)} with {count:,}" for right, count in zip(accuracy, counts, strict=True)]
-    return inline_svg("learning", "Score by the number of training rows", f"Accuracy: {', '.join(said)} rows.", draw)
+    said = (
+        f"{'Accuracy' if own is None else f'Accuracy of the {line.label}'}: {line.in_words(wording)} rows."
+        for line in (lines[:1] if own is None else lines)
+    )
+    return inline_svg("learning", "Score by the number of training rows", " ".join(said), draw)
+
+
+@dataclass(frozen=True)
+class _CurveLine:
+    """One line of a learning curve: a figure of one model's points."""
+
+    label: str
+    curve: Mapping[str, Any]
+    figure: str
+
+    @property
+    def counts(self) -> list[int]:
+        return [point["rows"] for point in self.curve["points"]]
+
+    @property
+    def scores(self) -> list[float]:
+        return [point[self.figure] for point in self.curve["points"]]
+
+    def in_words(self, wording: Wording) -> str:
+        return ", ".join(
+            f"{wording.share(score)} with {count:,}" for score, count in zip(self.scores, self.counts, strict=True)
+        )
 
 
 def data_map(found: Mapping[str, Any]) -> Markup:

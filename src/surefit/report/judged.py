@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from surefit.evaluation.learning_curve import curve_sentences
 from surefit.evaluation.verdict import GOOD, NOT_RELIABLE, WITH_CARE
 from surefit.report import charts
 from surefit.report.content import ReportContent
+from surefit.report.refit_tables import curve_table, seed_tables
 from surefit.report.wording import Wording, as_sentence, p_value, points, points_between, rows
 from surefit.trace import Table
 
@@ -235,8 +237,9 @@ def calibration(content: ReportContent, wording: Wording) -> View:
 
 
 def learning(content: ReportContent, wording: Wording) -> View:
-    """Overfitting, the course of the loss, and whether more labels would help."""
+    """Overfitting, the course of the loss, whether more labels would help, and what another seed does."""
     found, curve = content.metrics["overfitting"], content.metrics["learning_curve"]
+    seeds = content.metrics.get("seeds")
     training, validation = wording.share(found["training_accuracy"]), wording.share(found["validation_accuracy"])
     learned = f"Of {found['training_rows']:,} rows that it learned from, the model knows {training}"
     return {
@@ -244,5 +247,8 @@ def learning(content: ReportContent, wording: Wording) -> View:
         "ended": content.trace.training.ended,
         "loss": charts.loss(content.trace.training),
         "learning": charts.learning_curve(curve, wording),
-        "more_labels": as_sentence(curve["sentence"]),
+        "more_labels": [as_sentence(sentence) for sentence in curve_sentences(curve)],
+        "fine_tuned": curve_table(curve, wording) if "fine_tuned" in curve else None,
+        "stability": None if seeds is None else as_sentence(seeds["sentence"]),
+        "seeds": () if seeds is None else seed_tables(seeds),
     }

@@ -97,9 +97,9 @@ SECTIONS = (
     ),
     Section(
         "learning",
-        "Overfitting, and would more labels help?",
+        "Overfitting, stability, and would more labels help?",
         "A model that knows its training rows much better than new ones has learned them by heart; a curve that still rises at "
-        "its right end says that more labelled rows would help.",
+        "its right end says that more labelled rows would help; figures that another seed moves are known no better than that.",
         judged.learning,
     ),
     Section(

@@ -21,6 +21,7 @@ from surefit.runs.evidence import Evidence, gather_evidence
 from surefit.runs.job import Job
 from surefit.runs.leaks import leak_warnings
 from surefit.runs.outcome import Outcome, judge_model
+from surefit.runs.refits import Refit, RefitAnswers
 from surefit.runs.results import Judged
 from surefit.trace import STAGE_SENTENCES, PipelineRecorder, RunTrace, StageTrace, TrainingTrace
 from surefit.training.early_stopping import best_epoch, should_stop
@@ -54,6 +55,7 @@ def conclude(
     job: Job,
     state: TrainingState,
     embedded: Mapping[SplitName, LabelledEmbeddings],
+    refits: Mapping[Refit, RefitAnswers],
     recorder: PipelineRecorder,
     progress: Progress,
 ) -> Conclusion:
@@ -63,6 +65,7 @@ def conclude(
         job: its classifier is trained.
         state: how training went.
         embedded: the rows as the model saw them before it was trained.
+        refits: what was trained beside it.
         recorder: has all stages before; told of "evaluate" and "save".
         progress: told what is under way.
     """
@@ -78,7 +81,7 @@ def conclude(
         outcome.rule,
         progress,
     )
-    evidence = gather_evidence(job, outcome, embedded, progress)
+    evidence = gather_evidence(job, outcome, embedded, refits, progress)
     judged = outcome.judged["test"]
     _record_evaluation(judged, outcome.judged["validation"].result.n, recorder, time.perf_counter() - start)
     trace = RunTrace(

@@ -15,12 +15,14 @@ from surefit.evaluation.baselines import LabelledEmbeddings
 from surefit.evaluation.calibration import scale_temperature
 from surefit.evaluation.label_errors import LabelIssues, find_label_issues
 from surefit.evaluation.learning_curve import learning_curve
+from surefit.evaluation.seeds import SeedSpread
 from surefit.evaluation.threshold_report import threshold_report
 from surefit.evaluation.verdict import Circumstances, Judgement, give_verdict
 from surefit.inference.embeddings import embed
 from surefit.progress import Progress
 from surefit.runs.job import Job
 from surefit.runs.outcome import Outcome
+from surefit.runs.refits import Refit, RefitAnswers, fine_tuned_curve, seed_spread
 from surefit.runs.results import BaselineResults, Judged, compare_with_baselines, judge
 from surefit.types import Int64Array
 
@@ -59,7 +61,11 @@ def embed_rows(job: Job, progress: Progress) -> dict[SplitName, LabelledEmbeddin
 
 
 def gather_evidence(
-    job: Job, outcome: Outcome, embedded: Mapping[SplitName, LabelledEmbeddings], progress: Progress
+    job: Job,
+    outcome: Outcome,
+    embedded: Mapping[SplitName, LabelledEmbeddings],
+    refits: Mapping[Refit, RefitAnswers],
+    progress: Progress,
 ) -> Evidence:
     """Compares with simpler models, looks at probabilities, rule and labels, and gives the verdict.
 
@@ -67,6 +73,7 @@ def gather_evidence(
         job: what was trained on what.
         outcome: what the trained model says of its rows.
         embedded: as `embed_rows` gave them.
+        refits: as `surefit.runs.refits.train_refits` gave them.
         progress: told what is under way.
     """
     schema, seed, splits = job.rows.schema, job.settings.seed, job.rows.splits
@@ -75,7 +82,10 @@ def gather_evidence(
     # Baselines answer every row, so what the model would say where it abstains is compared.
     preferred = preferred_classes(outcome.scored["test"].probabilities, outcome.rule)
     baselines = compare_with_baselines(splits, embedded, preferred, schema, seed)
-    curve = learning_curve(embedded["train"], embedded["validation"], embedded["test"], groups, schema, seed)
+    curve = learning_curve(
+        embedded["train"], embedded["validation"], embedded["test"], splits["train"].groups, groups, schema, seed
+    )
+    fine_tuned, seeds = fine_tuned_curve(job, outcome, refits), seed_spread(job, outcome, refits)
     progress.begin("label errors", 0)
     issues = find_label_issues(
         np.concatenate([embedded[name].embeddings for name in SPLIT_NAMES]),
@@ -90,7 +100,7 @@ def gather_evidence(
     )
     progress.end()
     without = _without_leaks(job, outcome)
-    verdict = give_verdict(_judgement(job, outcome, baselines), _circumstances(job, outcome), job.settings.verdict)
+    verdict = give_verdict(_judgement(job, outcome, baselines), _circumstances(job, outcome, seeds), job.settings.verdict)
     metrics = {
         "verdict": asdict(verdict),
         "leaks": job.rows.leaks,
@@ -108,7 +118,8 @@ def gather_evidence(
             "validation_accuracy": outcome.validation_accuracy,
             "gap": outcome.training_accuracy - outcome.validation_accuracy,
         },
-        "learning_curve": curve.to_dict(),
+        **({} if seeds is None else {"seeds": seeds.to_dict()}),
+        "learning_curve": curve.to_dict() | ({} if fine_tuned is None else {"fine_tuned": fine_tuned.to_dict()}),
         "label_issues": {
             "judged": issues.judged,
             "found": len(issues),
@@ -146,7 +157,7 @@ def _judged_on(job: Job, outcome: Outcome, rows: Int64Array) -> Judged:
     return judge(logits, outcome.targets["test"][rows], groups, job.rows.schema, outcome.rule)
 
 
-def _circumstances(job: Job, outcome: Outcome) -> Circumstances:
+def _circumstances(job: Job, outcome: Outcome, seeds: SeedSpread | None) -> Circumstances:
     leaked, rows = job.rows.leaked.get("test"), job.rows
     # Those of an earlier run are counted over validation and test rows together.
     earlier = rows.leaks["earlier_run"]
@@ -157,6 +168,7 @@ def _circumstances(job: Job, outcome: Outcome) -> Circumstances:
         training_accuracy=outcome.training_accuracy,
         validation_accuracy=outcome.validation_accuracy,
         unreached="" if outcome.fitted.reached else outcome.fitted.sentence,
+        seed_accuracies=() if seeds is None else tuple(of.accuracy for of in seeds.seeds),
     )
 
 

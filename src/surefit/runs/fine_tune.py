@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -36,9 +37,39 @@ def fine_tune(job: Job, directory: RunDirectory, recorder: PipelineRecorder, pro
         TrainingError: training diverged.
     """
     start = time.perf_counter()
-    rows, encoded, hardware, settings = job.rows, job.encoded, job.hardware, job.settings
+    state = fit_job(job, directory.checkpoints, TrainingLog(directory, progress))
+    encodings, classifier, hardware = job.encoded.splits["train"], job.pretrained.classifier, job.hardware
+    tokens = sum(map(len, encodings))
+    weights = sum(parameter.numel() for parameter in classifier.parameters())
+    notes = (
+        f"in are the {tokens:,} tokens of the {len(encodings):,} training rows; out are the logits of each of these rows",
+        f"{state.step:,} steps in {len(state.epochs)} of at most {job.settings.training.epochs} epochs; "
+        f"epoch {best_epoch(state.epochs)} is kept",
+        f"{weights:,} weights of {job.pretrained.source}, {len(job.pretrained.new_parameters)} tensors of them new",
+        f"on {hardware.device}, {hardware.precision}, threads: {hardware.threads}",
+    )
+    columns = tuple(f"logit of {name}" for name in job.rows.schema.id2label)
+    seconds = time.perf_counter() - start
+    packed = ("input_ids", "token_type_ids", "position_ids")
+    recorder.add(StageTrace("train", STAGE_SENTENCES["train"], tokens, packed, len(encodings), columns, notes, seconds=seconds))
+    return state
+
+
+def fit_job(job: Job, checkpoints: Path, progress: Progress) -> TrainingState:
+    """Trains the job's classifier in place, validated after each epoch, which chooses the epoch.
+
+    Args:
+        job: what is trained on what.
+        checkpoints: directory that they go to, and that training goes on from.
+        progress: told of steps, epochs and validation.
+
+    Raises:
+        Interrupted: Ctrl-C, SIGTERM or SIGHUP; what was done is saved.
+        TrainingError: training diverged.
+    """
+    rows, encoded, settings = job.rows, job.encoded, job.settings
     classifier = job.pretrained.classifier
-    classifier.prepare(hardware)
+    classifier.prepare(job.hardware)
     targets = {name: np.asarray(part.targets, dtype=np.int64) for name, part in rows.splits.items()}
 
     def validate() -> ValidationFigures:
@@ -55,30 +86,14 @@ def fine_tune(job: Job, directory: RunDirectory, recorder: PipelineRecorder, pro
         _row_weights(targets["train"], len(rows.schema), settings.training.class_weight),
     )
     shares = np.bincount(targets["validation"], minlength=len(rows.schema)) / len(targets["validation"])
-    state = fit(
+    return fit(
         classifier,
         training_rows,
         Plan(settings.training, settings.seed, float(shares.max())),
         evaluate=validate,
-        checkpoints=Checkpoints(directory.checkpoints, progress),
-        progress=TrainingLog(directory, progress),
+        checkpoints=Checkpoints(checkpoints, progress),
+        progress=progress,
     )
-    tokens = sum(len(encoding) for encoding in encoded.splits["train"])
-    weights = sum(parameter.numel() for parameter in classifier.parameters())
-    notes = (
-        f"in are the {tokens:,} tokens of the {len(training_rows):,} training rows; out are the logits of each of these rows",
-        f"{state.step:,} steps in {len(state.epochs)} of at most {settings.training.epochs} epochs; "
-        f"epoch {best_epoch(state.epochs)} is kept",
-        f"{weights:,} weights of {job.pretrained.source}, {len(job.pretrained.new_parameters)} tensors of them new",
-        f"on {hardware.device}, {hardware.precision}, threads: {hardware.threads}",
-    )
-    columns = tuple(f"logit of {name}" for name in rows.schema.id2label)
-    seconds = time.perf_counter() - start
-    packed = ("input_ids", "token_type_ids", "position_ids")
-    recorder.add(
-        StageTrace("train", STAGE_SENTENCES["train"], tokens, packed, len(training_rows), columns, notes, seconds=seconds)
-    )
-    return state
 
 
 def _row_weights(targets: Any, classes: int, class_weight: str) -> FloatArray:

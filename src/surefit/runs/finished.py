@@ -19,6 +19,7 @@ from surefit.evaluation.comparison import PairedComparison
 from surefit.evaluation.intervals import EvaluationIntervals
 from surefit.evaluation.learning_curve import LearningCurve
 from surefit.evaluation.metrics import EvaluationResult
+from surefit.evaluation.seeds import SeedSpread
 from surefit.evaluation.threshold_report import ThresholdReport
 from surefit.evaluation.verdict import Verdict
 from surefit.inference.classifier import TextClassifier, load
@@ -124,6 +125,13 @@ class _Overfitting:
 
 
 @dataclass(frozen=True)
+class _LearningCurves(LearningCurve):
+    """That of the simple model, with that of the fine-tuned one where it was asked for."""
+
+    fine_tuned: LearningCurve | None = None
+
+
+@dataclass(frozen=True)
 class _LabelIssues:
     judged: int
     found: int
@@ -174,11 +182,12 @@ class _Metrics:
     calibration: TemperatureScaling
     thresholds: ThresholdReport
     overfitting: _Overfitting
-    learning_curve: LearningCurve
+    learning_curve: _LearningCurves
     label_issues: _LabelIssues
     data_map: _DataMap
     training: _Training
     test_without_leaks: _JudgedResult | None = None
+    seeds: SeedSpread | None = None
 
     def __post_init__(self) -> None:
         if set(self.baselines) <= {"majority"}:
@@ -187,8 +196,6 @@ class _Metrics:
         drawn = [(coverage.coverage, coverage.error), *((curve.recall, curve.precision) for curve in curves.values())]
         if any(not across or len(across) != len(up) for across, up in drawn):
             raise ValueError("has thresholds with a curve that has no points, or points that lack a coordinate")
-        if not self.learning_curve.points:
-            raise ValueError("has a learning_curve without points")
 
 
 class _MisfitError(Exception):

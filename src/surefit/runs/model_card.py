@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from surefit.artifacts import RunDirectory, atomic_writer
+from surefit.evaluation.learning_curve import curve_sentences
 from surefit.runs.leaks import leak_warnings, unseen
 
 
@@ -101,7 +102,8 @@ def _limits(metrics: Mapping[str, Any]) -> list[str]:
         f"{metrics['label_issues']['sentence']}.",
         f"It knows {gap['training_accuracy']:.1%} of the rows that it learned from and {gap['validation_accuracy']:.1%} of the "
         "validation rows.",
-        f"More labels: {metrics['learning_curve']['sentence']}.",
+        f"More labels: {'; '.join(curve_sentences(metrics['learning_curve']))}.",
+        *([f"Other seeds: {metrics['seeds']['sentence']}."] if "seeds" in metrics else []),
     ]
 
 

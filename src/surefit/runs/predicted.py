@@ -15,7 +15,8 @@ from typing import IO, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from surefit.artifacts import atomic_writer, output_file, write_csv_rows
+from surefit.artifacts import atomic_writer, output_file
+from surefit.csv_files import write_csv_rows
 from surefit.errors import UsageError
 from surefit.runs.directory import require_writable
 from surefit.types import Prediction

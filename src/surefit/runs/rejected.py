@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from surefit.artifacts import output_file, write_csv
+from surefit.artifacts import output_file
 from surefit.config import ReadSettings
+from surefit.csv_files import write_csv
 from surefit.data.collect import NoUsableRowsError, ReadResult
 from surefit.data.trained import read_as_trained
 from surefit.types import Rejected

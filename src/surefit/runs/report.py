@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from surefit.artifacts import RunDirectory, atomic_writer, output_file, read_csv, read_own_json
+from surefit.artifacts import RunDirectory, atomic_writer, output_file, read_own_json
+from surefit.csv_files import read_csv
 from surefit.data.audit import Audit
 from surefit.errors import RunError
 from surefit.report.content import SHARES, ReportContent, RunFacts, TextRows

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from surefit.artifacts import RunDirectory, write_csv
+from surefit.artifacts import RunDirectory
+from surefit.csv_files import write_csv
 from surefit.data.split import SPLIT_NAMES
 from surefit.decision import ABSTAINED_ID
 from surefit.evaluation.cartography import REGIONS, DataMap

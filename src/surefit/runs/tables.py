@@ -6,6 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from surefit.evaluation.learning_curve import curve_sentences
+from surefit.report.refit_tables import curve_table, seed_tables
+from surefit.report.wording import Wording
 from surefit.runs.drift_tables import drift_table, predicted_table
 from surefit.runs.leaks import learned_warning, unseen
 from surefit.runs.rejected import where_rejected
@@ -22,7 +25,8 @@ _CONFUSED_PAIRS = 8
 def evaluation_tables(metrics: Mapping[str, Any]) -> tuple[Table, ...]:
     """Figures by class, confusion matrix and baselines of a run's test rows, what else is known, and the verdict."""
     figures = figures_tables(metrics["test"], f"Evaluation on the test rows {unseen(metrics)}")
-    return (*figures, _baselines(metrics), _data_map(metrics["data_map"]), _further(metrics), _verdict(metrics["verdict"]))
+    found = (_baselines(metrics), *_refits(metrics), _data_map(metrics["data_map"]), _further(metrics))
+    return (*figures, *found, _verdict(metrics["verdict"]))
 
 
 def evaluated_tables(figures: Mapping[str, Any], rejected: Path | None) -> tuple[Table, ...]:
@@ -126,6 +130,15 @@ def _baselines(metrics: Mapping[str, Any]) -> Table:
     return Table(title, ("model", "accuracy", "macro F1", ""), tuple(rows), note)
 
 
+def _refits(metrics: Mapping[str, Any]) -> tuple[Table, ...]:
+    """What trainings beside the run's own have shown, where there were any."""
+    seeds, curve = metrics.get("seeds"), metrics["learning_curve"]
+    tables = () if seeds is None else seed_tables(seeds)
+    if "fine_tuned" in curve:
+        return (*tables, curve_table(curve, Wording.of(metrics["test"]["intervals"]["accuracy"])))
+    return tables
+
+
 def _further(metrics: Mapping[str, Any]) -> Table:
     fitting = metrics["overfitting"]
     known = f"{fitting['training_accuracy']:.2%} of the training rows are decided right, {fitting['validation_accuracy']:.2%}"
@@ -133,7 +146,8 @@ def _further(metrics: Mapping[str, Any]) -> Table:
         ("decision rule", metrics["thresholds"]["fitted"]["sentence"]),
         ("probabilities", metrics["calibration"]["sentence"]),
         ("overfitting", f"{known} of the validation rows"),
-        ("more labels?", metrics["learning_curve"]["sentence"]),
+        ("more labels?", "\n".join(curve_sentences(metrics["learning_curve"]))),
+        *([("other seeds", metrics["seeds"]["sentence"])] if "seeds" in metrics else []),
         ("label errors", metrics["label_issues"]["sentence"]),
     )
     return Table("What else is known", ("about", ""), rows)

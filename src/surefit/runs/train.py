@@ -27,6 +27,7 @@ from surefit.runs.finished import TrainedRun, open_run
 from surefit.runs.job import Job
 from surefit.runs.lock import RunLock
 from surefit.runs.model_card import write_model_card
+from surefit.runs.refits import train_refits
 from surefit.runs.report import write_report
 from surefit.runs.resume import require_same_run, resume_command, resumed_hardware, resumed_model, resumed_settings
 from surefit.runs.row_files import write_label_issues, write_mistakes, write_training_rows
@@ -146,7 +147,8 @@ def _train(
             )
             embedded = embed_rows(job, progress)
             state = fine_tune(job, directory, recorder, progress)
-            end = conclude(job, state, embedded, recorder, progress)
+            refits = train_refits(job, directory, progress)
+            end = conclude(job, state, embedded, refits, recorder, progress)
             _save(directory, pretrained, end, facts)
             write_label_issues(directory, rows, end.evidence.label_issues, end.data_map)
             write_training_rows(directory, rows, end.data_map)

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
-from surefit.artifacts import RunDirectory, atomic_writer, write_csv, write_json
+from surefit.artifacts import RunDirectory, atomic_writer, write_json
+from surefit.csv_files import write_csv
 from surefit.data.audit import Audit
 from surefit.data.leaks import LEAK_KINDS
 from surefit.data.split import SPLIT_NAMES
@@ -46,6 +47,9 @@ class TrainingLog(Progress):
 
     def note(self, sentence: str) -> None:
         self._watcher.note(sentence)
+
+    def training(self, name: str) -> None:
+        self._watcher.training(name)
 
     def step(self, record: StepRecord, total_steps: int) -> None:
         if not self._begun:
