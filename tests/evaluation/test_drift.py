@@ -13,7 +13,7 @@ from scipy.stats import ks_1samp, uniform
 
 from surefit.decision import ABSTAINED_ID
 from surefit.evaluation.drift import DriftReport, compare, stability_index
-from surefit.evaluation.embedding_statistics import EmbeddingStatistics
+from surefit.evaluation.embedding_statistics import EmbeddingStatistics, distances_and_directions
 from surefit.evaluation.row_statistics import ReferenceStatistics
 from surefit.types import SINGLE_LABEL, LabelSchema
 
@@ -105,6 +105,17 @@ def test_without_labels_the_true_classes_are_left_out(reference):
     assert found(labelled).keys() - found(unlabelled).keys() == {"true_classes"}
 
 
+@pytest.mark.parametrize(("longer", "level"), [(1.2, "some"), (3.0, "strong")])
+def test_who_has_labels_is_not_told_to_label(reference, longer, level):
+    with_labels, without = (
+        compare(reference, rows_of(800, 3, longer=longer, labelled=labelled), TWO) for labelled in (True, False)
+    )
+    assert (with_labels.level, without.level) == (level, level)
+    assert "rely on the figures of these" in with_labels.sentence
+    assert "label some" not in with_labels.sentence
+    assert "label some" in without.sentence
+
+
 def test_rows_that_the_model_abstains_from_are_an_answer_of_their_own(reference):
     rows = rows_of(200, 4)
     unsure = dataclasses.replace(rows, predicted=np.where(np.arange(200) % 2 == 0, ABSTAINED_ID, rows.predicted))
@@ -119,7 +130,20 @@ def test_rows_that_are_nearer_to_the_middle_are_not_said_to_be_far(reference):
     )
     assert (near.level, far.level) == ("strong", "strong")
     assert "more alike" in near.sentence
-    assert f"unusual: {far.now['beyond']:.0%}" in far.sentence
+    assert f"unusual: {far.now['beyond']:.1%} are as far from the middle as {far.reference['beyond']:.1%}" in far.sentence
+
+
+def test_rows_of_which_none_is_far_are_not_said_to_be_unusual(reference):
+    rows = rows_of(300, 5)
+    # On a shell that is further out than most of the reference, and not as far as its furthest.
+    own = reference.embeddings
+    _, directions = distances_and_directions(rows.embeddings, own.centre, own.spread)
+    further = np.array(own.centre) + directions * (0.95 * own.far) * np.array(own.spread)
+    shift = found(compare(reference, dataclasses.replace(rows, embeddings=further.astype(np.float32)), TWO))[
+        "embedding_distances"
+    ]
+    assert (shift.level, shift.now["beyond"]) == ("strong", 0)
+    assert shift.sentence == "To the model the texts are on average further from the middle than those it was judged on."
 
 
 def test_the_stability_index_is_the_textbook_s():

@@ -196,12 +196,24 @@ def test_of_a_tenth_of_flipped_labels_in_banking77_most_are_found_precisely(bank
     assert hits / len(issues) >= 0.90
 
 
-@pytest.mark.parametrize(("agreement", "doubted"), [(0.97, False), (0.76, True)])
-def test_the_sentence_says_how_far_to_believe_it(agreement, doubted):
+@pytest.mark.parametrize(
+    ("agreement", "largest_share", "doubted"),
+    [(0.97, 0.5, False), (0.76, 0.5, True), (0.98, 0.97, True), (0.995, 0.97, False), (0.91, 0.02, False)],
+)
+def test_the_sentence_says_how_far_to_believe_it(agreement, largest_share, doubted):
     one, share = np.zeros(1, dtype=np.int64), np.zeros(1)
-    said = LabelIssues(one, one, one, share, share, judged=1234, agreement=agreement).sentence
+    said = LabelIssues(one, one, one, share, share, 1234, agreement, largest_share).sentence
     assert said.startswith("1 of 1,234 labels may be wrong")
     assert f"agrees with {agreement:.0%} of all labels" in said
     assert ("many of them are right" in said) == doubted
-    none = LabelIssues(one[:0], one[:0], one[:0], share[:0], share[:0], judged=7, agreement=1.0)
+    none = LabelIssues(one[:0], one[:0], one[:0], share[:0], share[:0], 7, 1.0, 0.5)
     assert none.sentence == "no label of 7 that were judged is doubtful"
+
+
+def test_labels_dealt_at_random_to_a_rare_class_give_no_judge_to_believe():
+    source = np.random.default_rng(0)
+    embeddings, targets = source.normal(size=(1000, 16)).astype(np.float32), (source.random(1000) < 0.05).astype(np.int64)
+    issues = find(embeddings, targets, 2)
+    assert len(issues) > 0
+    assert issues.agreement > 0.9
+    assert f"of which {issues.largest_share:.0%} are of one class, so that many of them are right" in issues.sentence

@@ -67,6 +67,26 @@ def test_coverage_falls_as_errors_do_and_the_chosen_point_is_the_rule_s():
     )
 
 
+def test_thresholds_of_a_sure_model_give_the_points_that_stand_beside_them():
+    validation, test = scored(900), scored(1200, seed=1)
+    sure = ScoredRows(1 - (1 - test.probabilities) * 1e-7, test.targets)  # as many digits that are alike
+    report = reported(DecisionRequest(), validation, sure)
+    answers = sure.probabilities.argmax(axis=1)
+    largest = sure.probabilities.max(axis=1)
+    for threshold, coverage, error in zip(
+        report.coverage.thresholds, report.coverage.coverage, report.coverage.error, strict=True
+    ):
+        answered = largest >= threshold
+        assert answered.mean() == pytest.approx(coverage, abs=1e-6)
+        assert (answers != sure.targets)[answered].mean() == pytest.approx(error, abs=1e-6)
+    scores = scores_against_others(sure.probabilities)[:, 1]
+    curve = report.curves["b"]
+    for threshold, precision, recall in zip(curve.thresholds, curve.precision, curve.recall, strict=True):
+        answered, of_class = scores >= threshold, sure.targets == 1
+        assert of_class[answered].mean() == pytest.approx(precision, abs=1e-6)
+        assert answered[of_class].mean() == pytest.approx(recall, abs=1e-6)
+
+
 def test_a_rule_that_never_abstains_covers_all():
     report = reported(DecisionRequest())
     assert (report.coverage.chosen.coverage, report.coverage.chosen.answered) == (1.0, 1200)
@@ -77,6 +97,13 @@ def test_a_rule_that_never_abstains_covers_all():
 def test_costs_are_held_against_those_of_the_most_probable_class():
     report = reported(DecisionRequest(costs=((0.0, 1.0, 1.0), (9.0, 0.0, 9.0), (1.0, 1.0, 0.0))))
     assert report.costs.rule < report.costs.most_probable
+
+
+def test_costs_that_abstaining_saves_are_not_put_down_to_the_rule():
+    alike = ((0.0, 1.0, 1.0), (1.0, 0.0, 1.0), (1.0, 1.0, 0.0))  # the most probable class is the cheapest
+    report = reported(DecisionRequest(costs=alike, max_error=0.05))
+    assert 0 < report.coverage.chosen.coverage < 1
+    assert report.costs.rule == report.costs.most_probable == pytest.approx(report.coverage.chosen.error)
 
 
 def test_of_many_classes_at_most_twenty_have_curves_and_the_report_stays_small():

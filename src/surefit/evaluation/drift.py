@@ -152,7 +152,8 @@ def compare(reference: ReferenceStatistics, rows: RowStatistics, schema: LabelSc
     level = max((shift.level for shift in shifts), key=LEVELS.index)
     moved = [shift.statistic for shift in shifts if shift.level == level]
     fewest = min(len(rows), reference.rows)
-    return DriftReport(len(rows), reference.rows, level, advice(level, moved, fewest), shifts)
+    sentence = advice(level, moved, fewest, labelled=rows.targets is not None)
+    return DriftReport(len(rows), reference.rows, level, sentence, shifts)
 
 
 def stability_index(reference: NDArray[Any], now: NDArray[Any]) -> FloatArray:

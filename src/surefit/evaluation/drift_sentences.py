@@ -44,7 +44,9 @@ def describe(statistic: str, reference: Mapping[str, float], now: Mapping[str, f
     if statistic == "embedding_distances":
         if now["mean"] < reference["mean"]:
             return "To the model the texts are more alike, nearer to the middle, than those it was judged on."
-        beyond = f"{now['beyond']:.0%} are as far from the middle as 1% of those it was judged on"
+        if now["beyond"] <= reference["beyond"]:
+            return "To the model the texts are on average further from the middle than those it was judged on."
+        beyond = f"{now['beyond']:.1%} are as far from the middle as {reference['beyond']:.1%} of those it was judged on"
         return f"To the model the texts are unusual: {beyond}."
     most = sorted(reference, key=lambda name: -abs(now[name] - reference[name]))[:_CLASSES_NAMED]
     moved = ", ".join(f"{name} {reference[name]:.0%} to {now[name]:.0%}" for name in most)
@@ -52,20 +54,22 @@ def describe(statistic: str, reference: Mapping[str, float], now: Mapping[str, f
     return f"{whose}: {moved}. Precision depends on how frequent classes are."
 
 
-def advice(level: str, moved: Sequence[str], fewest: int) -> str:
+def advice(level: str, moved: Sequence[str], fewest: int, *, labelled: bool) -> str:
     """What a report means as a whole, and what to do.
 
     Args:
         level: the highest of its shifts'.
         moved: the statistics of that level.
         fewest: rows of the smaller set.
+        labelled: whether the new rows have labels, and so figures of their own.
     """
     if level == "none":
         said = "No drift is seen: as far as this can tell, the rows are like those that the run's figures are about."
         return f"{said} With so few rows only a large shift would show." if fewest < _FEW_ROWS else said
     names = ", ".join(NAMES[statistic] for statistic in moved)
     if level == "some":
-        return f"Some drift ({names}): label some of these rows and evaluate on them before relying on the run's figures."
-    return (
-        f"Strong drift ({names}): the run's figures are not about rows like these; label some, evaluate, and train with them."
-    )
+        instead = "rely on the figures of these rows rather than"
+        unknown = "label some of these rows and evaluate on them before relying"
+        return f"Some drift ({names}): {instead if labelled else unknown} on the run's figures."
+    then = "rely on the figures of these, and train with such rows" if labelled else "label some, evaluate, and train with them"
+    return f"Strong drift ({names}): the run's figures are not about rows like these; {then}."

@@ -26,6 +26,8 @@ from surefit.types import FloatArray, Int64Array, LabelSchema
 _FOLDS = 5
 # A judge that agrees with fewer labels is often wrong itself.
 _SOUND_JUDGE = 0.9
+# So is one that is wrong about more than this share of what always naming the most frequent class is wrong about.
+_SOUND_ERRORS = 0.5
 _MAX_ROWS = 100_000
 _MAX_LEARNED_ROWS = 30_000
 # Rows times classes: 160 MB as float64, of which cleanlab makes a few copies.
@@ -39,7 +41,8 @@ class LabelIssues:
     """Rows whose labels may be wrong, the most doubtful first.
 
     How far to believe them depends on how well the classes can be told apart by embeddings alone, which `agreement`
-    shows: where the judge itself is often wrong, most of what it doubts is right.
+    shows beside `largest_share`: where the judge itself is often wrong, or little better than always naming the most
+    frequent class, most of what it doubts is right.
 
     Attributes:
         positions: of the rows among those that were given, shape (m,).
@@ -50,6 +53,7 @@ class LabelIssues:
         judged: how many rows were judged; large data sets are sampled, and rows are left out whose class has fewer
             than five rows or stands in one duplicate group alone.
         agreement: share of the judged rows whose given class is the most probable one; 0 where none was judged.
+        largest_share: share of the judged rows that are of the most frequent class; 0 where none was judged.
     """
 
     positions: Int64Array
@@ -59,6 +63,7 @@ class LabelIssues:
     suggested_probabilities: FloatArray
     judged: int
     agreement: float
+    largest_share: float
 
     def __len__(self) -> int:
         return len(self.positions)
@@ -70,7 +75,11 @@ class LabelIssues:
             return f"no label of {self.judged:,} that were judged is doubtful"
         found = f"{len(self):,} of {self.judged:,} labels may be wrong; label_issues.csv ranks them"
         judge = f"the simple model that doubts them agrees with {self.agreement:.0%} of all labels"
-        return f"{found} ({judge}{', so that many of them are right' if self.agreement < _SOUND_JUDGE else ''})"
+        if 1 - self.agreement > _SOUND_ERRORS * (1 - self.largest_share):
+            judge += f", of which {self.largest_share:.0%} are of one class"
+        elif self.agreement >= _SOUND_JUDGE:
+            return f"{found} ({judge})"
+        return f"{found} ({judge}, so that many of them are right)"
 
 
 def find_label_issues(
@@ -94,9 +103,16 @@ def find_label_issues(
     judged = np.isfinite(probabilities[:, 0])
     positions, probabilities = sample[judged], probabilities[judged]
     given = targets[positions]
-    agreement = float((probabilities.argmax(axis=1) == given).mean()) if len(given) else 0.0
     doubtful = _confidently_contradicted(given, probabilities)
-    return _issues(positions[doubtful], given[doubtful], probabilities[doubtful], len(positions), agreement)
+    rows = max(len(given), 1)
+    return _issues(
+        positions[doubtful],
+        given[doubtful],
+        probabilities[doubtful],
+        judged=len(given),
+        agreement=int(np.count_nonzero(probabilities.argmax(axis=1) == given)) / rows,
+        largest_share=int(np.bincount(given, minlength=1).max()) / rows,
+    )
 
 
 def out_of_sample_probabilities(
@@ -170,7 +186,15 @@ def _confidently_contradicted(given: Int64Array, probabilities: FloatArray) -> I
     return np.asarray(issues, dtype=np.int64)
 
 
-def _issues(positions: Int64Array, given: Int64Array, probabilities: FloatArray, judged: int, agreement: float) -> LabelIssues:
+def _issues(
+    positions: Int64Array,
+    given: Int64Array,
+    probabilities: FloatArray,
+    *,
+    judged: int,
+    agreement: float,
+    largest_share: float,
+) -> LabelIssues:
     """The issues among doubtful rows: those for which another class is more probable than the given one."""
     rows = np.arange(len(positions))
     given_probabilities = probabilities[rows, given]
@@ -187,4 +211,5 @@ def _issues(positions: Int64Array, given: Int64Array, probabilities: FloatArray,
         suggested_probabilities[contradicted],
         judged,
         agreement,
+        largest_share,
     )

@@ -89,11 +89,11 @@ class CoverageCurve:
 
 @dataclass(frozen=True)
 class MeanCosts:
-    """What an answer to a test row costs on average, by the cost table.
+    """What an answer costs on average, by the cost table, of the test rows that the fitted rule answers.
 
     Attributes:
         rule: by the fitted rule.
-        most_probable: were the most probable class always answered.
+        most_probable: were the most probable class answered to the same rows.
     """
 
     rule: float
@@ -188,7 +188,7 @@ def _classes_with_curves(request: DecisionRequest, per_class: dict[str, ClassThr
 def _precision_recall(curve: ThresholdCurve, chosen: ClassFigures) -> PrecisionRecallCurve:
     points = curve.shown_points(curve.hits)
     return PrecisionRecallCurve(
-        _rounded(curve.scores[points]), _rounded(curve.precision[points]), _rounded(curve.recall[points]), chosen
+        _exact(curve.scores[points]), _rounded(curve.precision[points]), _rounded(curve.recall[points]), chosen
     )
 
 
@@ -196,7 +196,7 @@ def _coverage(validation: ScoredRows, test: ScoredRows, schema: LabelSchema, rul
     curve = answer_curve(test, rule)
     points = curve.shown_points(curve.answered)
     return CoverageCurve(
-        _rounded(curve.scores[points]),
+        _exact(curve.scores[points]),
         _rounded(curve.coverage[points]),
         _rounded(1 - curve.precision[points]),
         curve.area_of_error,
@@ -215,8 +215,15 @@ def _answered(rows: ScoredRows, schema: LabelSchema, rule: DecisionRule) -> Answ
 def _costs(test: ScoredRows, schema: LabelSchema, request: DecisionRequest, fitted: FittedRule) -> MeanCosts | None:
     if request.costs is None:
         return None
-    own, others = (mean_cost(test, schema, rule, request.costs) for rule in (fitted.rule, DecisionRule()))
+    answered = decide(test.probabilities, schema, fitted.rule) != ABSTAINED_ID
+    rows = ScoredRows(test.probabilities[answered], test.targets[answered])
+    own, others = (mean_cost(rows, schema, rule, request.costs) for rule in (fitted.rule, DecisionRule()))
     return MeanCosts(own, others)
+
+
+def _exact(scores: FloatArray) -> tuple[float, ...]:
+    """Not rounded: scores of a sure model differ in their last digits, and one that is rounded up leaves its own row out."""
+    return tuple(scores.tolist())
 
 
 def _rounded(values: FloatArray) -> tuple[float, ...]:

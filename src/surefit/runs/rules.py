@@ -7,6 +7,7 @@ from pathlib import Path
 from surefit.config import DecisionSettings
 from surefit.data.costs import read_costs
 from surefit.evaluation.requests import DecisionRequest
+from surefit.normalization import normalize_text
 from surefit.types import LabelSchema
 
 
@@ -22,7 +23,7 @@ def request_of(settings: DecisionSettings, schema: LabelSchema | None = None) ->
         DataError: the table of costs cannot be used.
     """
     request = DecisionRequest(
-        positive=settings.positive,
+        positive=None if settings.positive is None else normalize_text(settings.positive),  # as the classes are
         min_precision=settings.min_precision,
         min_recall=settings.min_recall,
         costs=None if settings.costs is None else _costs(Path(settings.costs), schema),
