@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from labelled_rows import labelled_rows
 
+from surefit.data.clean import clean
 from surefit.data.duplicates import exact_groups, find_duplicates
 from surefit.data.findings import LIMITS, Finding, FoundExample, Limit, by_severity
 from surefit.data.near_duplicates import WordSets, near_groups
@@ -28,7 +29,8 @@ def clean_rows(count=400, planted=()):
 
 
 def found(planted):
-    return {finding.kind: finding for finding in text_findings(clean_rows(planted=planted), COLUMNS)}
+    raw = clean_rows(planted=planted)
+    return {finding.kind: finding for finding in text_findings(clean(raw).examples, raw, COLUMNS)}
 
 
 def test_clean_texts_are_let_alone():
@@ -43,6 +45,7 @@ def test_clean_texts_are_let_alone():
         ("markup", "<p>the parcel arrived</p> late &amp; broken"),
         ("header lines", "Text"),
         ("damaged characters", "the cafÃ© says itâ€™s closed"),
+        ("damaged characters", "the parcel didn\x92t arrive, it\x92s lost"),
         ("other scripts", "посылка пришла слишком поздно"),
         ("other languages", "das Paket ist leider viel zu spät angekommen und war auch noch beschädigt"),
         ("personal data: e-mail addresses", "write to jane@example.org please"),
@@ -81,6 +84,19 @@ def test_a_class_name_that_other_texts_hold_as_often_gives_nothing_away():
     assert "label in the text" not in found([f"alpha and omega {row}" for row in range(40)])
 
 
+def test_damage_is_counted_in_rows_that_are_left_of_the_file():
+    raw = clean_rows(planted=["the parcel didn\x92t arrive"] * 4)
+    kept = clean(raw).examples.take(np.arange(2, len(raw)))
+    (finding,) = (one for one in text_findings(kept, raw, COLUMNS) if one.kind == "damaged characters")
+    assert (finding.rows, [example.ids for example in finding.examples]) == (2, [("id3",), ("id4",)])
+
+
+def test_texts_in_a_script_without_spaces_are_not_single_words():
+    planted = ["快递员把包裹放在门口就走了没有敲门"] * 7
+    assert "one word" not in found(planted)
+    assert found(["快递员把包裹放在门口就走了没有敲门" * 30])["long texts"].rows == 1
+
+
 def test_shared_beginnings_are_found():
     planted = [f"dear sir or madam i write because {SUBJECTS[row % 7]} {VERBS[row % 6]} {row}" for row in range(30)]
     finding = found(planted)["boilerplate"]
@@ -106,6 +122,12 @@ def test_uneven_and_small_classes_are_told():
     assert list(class_findings({"a": 500, "b": 400}, [])) == []
     (alike,) = class_findings({"Spam": 500, "spam": 400}, [("Spam", "spam")])
     assert (alike.kind, alike.rows) == ("similar class names", 900)
+
+
+def test_a_single_class_is_serious():
+    finding, *_ = class_findings({"alpha": 900}, ())
+    assert (finding.kind, finding.severity, finding.rows) == ("one class", "serious", 900)
+    assert "one class" not in {one.kind for one in class_findings({"alpha": 900, "omega": 900}, ())}
 
 
 def test_duplicates_are_told_with_those_of_different_labels():

@@ -124,6 +124,25 @@ def test_scripts_without_spaces_are_compared_by_character():
     assert groups_of(texts) == [0, 0, 1]
 
 
+def test_long_texts_of_an_alphabet_without_spaces_are_alike_only_where_their_words_are():
+    random = np.random.default_rng(8)
+    consonants, marks = np.array(list("กขคงจชดตถทนบปผพมยรลวสหอ")), np.array(["", "ั", "ิ", "ี", "ุ", "ู", "่", "้"])
+    words = ["".join(random.choice(consonants) + random.choice(marks) for _ in range(3)) for _ in range(400)]
+    texts = [random.choice(words, 30) for _ in range(40)]
+    altered = [random.permutation(np.append(text[3:], random.choice(words, 3))) for text in texts]
+    groups = groups_of(["".join(text) for text in texts + altered])
+    assert groups == [*range(40), *range(40)]
+
+
+def test_apostrophes_within_words_do_not_count():
+    texts = [
+        "I don't think it's what I've asked for",
+        "I dont think its what Ive asked for",
+        "I don’t think it’s what I’ve asked for",
+    ]
+    assert groups_of(texts) == [0, 0, 0]
+
+
 def test_both_texts_of_a_pair_count_and_their_places_too():
     texts = ["one two three four five six", "one two three four five six", "seven eight nine ten"]
     assert groups_of(texts, ["a b c d", "a b c d e", "a b c d"]) == [0, 0, 1]

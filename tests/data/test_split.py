@@ -105,6 +105,16 @@ def test_group_larger_than_a_share_goes_to_train():
     assert (assignment[:40] == 0).all()
 
 
+@pytest.mark.parametrize("huge_class", [0, 1])
+def test_a_group_of_most_rows_leaves_the_others_to_the_other_splits(huge_class):
+    groups = np.concatenate([np.zeros(480, dtype=np.int64), np.arange(1, 121)])
+    targets = np.arange(600) % 10 == 0  # a tenth is of the rarer class, in the huge group too
+    targets = np.where(targets, huge_class, 1 - huge_class)
+    assignment = split(targets, groups, DEFAULT, 0, schema_of(2)).assignment
+    assert np.bincount(assignment).tolist() == [480, 60, 60]
+    assert straddling(assignment, groups) == []
+
+
 def test_same_seed_gives_the_same_split_and_another_seed_another():
     targets = np.arange(200) % 3
     splits = [split(targets, np.arange(200), DEFAULT, seed, schema_of(3)).assignment for seed in (5, 5, 6)]

@@ -75,6 +75,27 @@ def test_rows_of_the_same_time_stay_together():
     assert split.assignment.tolist() == [0] * 8 + [1, 2]
 
 
+@pytest.mark.parametrize(
+    ("counts", "given", "sizes"),
+    [
+        ([150] * 4, (), [300, 150, 150]),  # nearest to the shares, no row would be tested on
+        ([100] * 6, (), [400, 100, 100]),
+        ([200] * 3, (), None),  # training would have a third of the rows
+        ([90, 20], ("test",), [90, 20, 0]),
+        ([50, 50], ("validation",), [50, 0, 50]),
+        ([1, 1, 100], (), None),
+    ],
+)
+def test_few_times_are_dealt_to_all_splits(counts, given, sizes):
+    times = np.repeat(np.arange(len(counts)), counts).astype(np.float64)
+    if sizes is None:
+        with pytest.raises(DataError, match="no row is left"):
+            split_by_time(times, np.arange(len(times)), DEFAULT, given=given)
+    else:
+        assignment = split_by_time(times, np.arange(len(times)), DEFAULT, given=given).assignment
+        assert np.bincount(assignment, minlength=3).tolist() == sizes
+
+
 def test_splits_that_are_given_get_no_row():
     split = split_by_time(np.arange(10.0), np.arange(10), DEFAULT, given=("test",))
     assert np.bincount(split.assignment, minlength=3).tolist() == [9, 1, 0]

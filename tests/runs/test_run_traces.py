@@ -111,6 +111,18 @@ def test_the_carried_row_is_one_of_median_length(stages, run, learnable_csv):
     assert carried not in (lengths[0], min(lengths), max(lengths))  # which a fixed place would have shown
 
 
+def test_the_carried_row_has_no_personal_data_where_one_row_has_none(tiny_bert, tmp_path):
+    rows = [
+        (f"{text} {f'jane{number}@example.org' if number % 4 else 'and good bye'}", label)
+        for number, (text, label) in enumerate(learnable_rows(160))
+    ]
+    data = write_table(tmp_path / "rows.csv", ("text", "label"), rows)
+    run = train(data, tmp_path / "run", model=tiny_bert, **LEARNING)
+    example = next(stage.example for stage in run.trace.pipeline.stages if stage.stage == "clean")
+    assert example["text"].endswith("and good bye")
+    assert not any("jane" in path.read_text("utf8") for path in (run.directory / "trace.json", run.directory / "audit.json"))
+
+
 def test_the_packed_example_has_ids_and_a_mask_that_hides_the_padding(stages):
     tokens, packed = stages["tokenise"].example["tokens"], stages["pack"].example
     assert len(packed["input_ids"]) == len(packed["attention_mask"]) == len(packed["tokens, padded"]) > len(tokens)

@@ -96,3 +96,15 @@ def distinct_rows(n):
         (f"{text} {' '.join(f'{word}{number}' for word in ('alpha', 'beta', 'gamma', 'delta'))}", label)
         for number, (text, label) in enumerate(learnable_rows(n))
     ]
+
+
+def test_training_rows_of_the_time_that_is_judged_are_told(tiny_bert, tmp_path):
+    rows = [
+        (text, label, number // 4 if number < 130 else 0, 2000 + number)
+        for number, (text, label) in enumerate(distinct_rows(140))
+    ]
+    data = write_table(tmp_path / "rows.csv", ("text", "label", "who", "year"), rows)
+    run = train(data, tmp_path / "run", model=tiny_bert, group="who", time="year", **QUICK)
+    assert any(
+        note.startswith("10 training rows are later than the first row kept for judging") for note in split_stage(run).notes
+    )

@@ -16,6 +16,7 @@ from surefit.data.clean import BoolArray
 from surefit.data.duplicates import Duplicates
 from surefit.data.findings import Finding, by_severity, found_in
 from surefit.data.row_findings import class_findings, duplicate_findings, leak_findings, rejected_findings
+from surefit.data.text_checks import texts_of, words_of
 from surefit.types import Examples, Int64Array, Rejected
 
 
@@ -101,7 +102,7 @@ class Audit:
         classes: by falling count.
         imbalance_ratio: rows of the largest class over rows of the smallest.
         similar_class_names: class names that differ in case or white space only.
-        lengths: by unit: characters, words (separated by white space), and tokens where counted.
+        lengths: by unit: characters, words (`surefit.data.text_checks.words_of`), and tokens where counted.
         max_length: most tokens that the model reads of a row, None where tokens were not counted.
         truncated: rows with more tokens than that, None where tokens were not counted.
         duplicates: rows with the same text.
@@ -223,11 +224,8 @@ def similar_class_names(names: Iterable[str]) -> tuple[tuple[str, ...], ...]:
 
 
 def _lengths(examples: Examples) -> dict[str, LengthSummary]:
-    columns = [examples.texts] if examples.text_pairs is None else [examples.texts, examples.text_pairs]
-    characters = sum(pc.utf8_length(column).to_numpy() for column in columns)
-    # One space between words and none at the ends: that is what normalisation leaves.
-    words = sum(pc.count_substring(column, " ").to_numpy() + 1 for column in columns)
-    return {"characters": _summary(characters), "words": _summary(words)}
+    characters = sum(pc.utf8_length(column).to_numpy() for column in texts_of(examples))
+    return {"characters": _summary(characters), "words": _summary(words_of(examples))}
 
 
 def _summary(lengths: Int64Array) -> LengthSummary:

@@ -40,6 +40,10 @@ def class_findings(counts: Mapping[str, int], similar_names: Sequence[Sequence[s
     """
     names = list(counts)
     largest, smallest = names[0], names[-1]
+    if len(names) == 1:
+        sentence = f"all {counts[largest]:,} rows are of one class, {largest!r}"
+        advice = "a classifier needs two or more: add rows of another class, or name another column with --label"
+        yield Finding("one class", "serious", counts[largest], sentence, advice, _sizes(names, counts))
     ratio = counts[largest] / counts[smallest]
     severity = LIMITS["imbalance"].severity(ratio)
     if severity is not None:

@@ -4,7 +4,8 @@ How: each group belongs to a stratum, which is the rarest class among its rows (
 several labels the rarest of them; rows without labels are a stratum too). Groups of one stratum
 and one size are dealt to the splits in proportion to what each split still lacks of the stratum,
 and what the rounding leaves goes to the split that lacks most, over all strata so far. Where a
-class would then be missing from a split, one of its groups is moved there.
+group is so large that a split gets too much of its stratum, the other strata make good for it.
+Where a class would then be missing from a split, one of its groups is moved there.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ SplitName = Literal["train", "validation", "test"]
 SPLIT_NAMES: tuple[SplitName, ...] = get_args(SplitName)
 
 _CLASSES_SHOWN = 3
+# By how much of all rows a split may be off before the strata that follow make good for it.
+_OFF_SHARE = 0.01
 # Shares are sums and products of floats: 0.1 x 30 rows must count as 3 whole rows.
 _ROUNDING = 1e-9
 
@@ -155,6 +158,8 @@ def _assign(grouped: _Grouped, shares: FloatArray, seed: int) -> tuple[Int8Array
 def _deal(grouped: _Grouped, shares: FloatArray, shuffled: Int64Array) -> Int8Array:
     """Deals groups to splits, one cell (stratum and size) after another, the largest size first.
 
+    Strata with a huge group come first, so that there are others to make good for it.
+
     Args:
         grouped: the groups.
         shares: of the rows for each split, shape (splits,).
@@ -163,7 +168,9 @@ def _deal(grouped: _Grouped, shares: FloatArray, shuffled: Int64Array) -> Int8Ar
     Returns:
         Split of each group, shape (groups,).
     """
-    order = shuffled[np.lexsort((-grouped.sizes[shuffled], grouped.strata[shuffled]))]
+    off = _OFF_SHARE * grouped.sizes.sum()
+    others = ~np.isin(grouped.strata, grouped.strata[grouped.sizes > off])
+    order = shuffled[np.lexsort((-grouped.sizes[shuffled], grouped.strata[shuffled], others[shuffled]))]
     strata, sizes = grouped.strata[order], grouped.sizes[order]
     starts = np.append(0, np.flatnonzero(np.diff(strata).astype(bool) | np.diff(sizes).astype(bool)) + 1)
     counts = np.diff(starts, append=len(order))
@@ -175,6 +182,8 @@ def _deal(grouped: _Grouped, shares: FloatArray, shuffled: Int64Array) -> Int8Ar
         if cell == 0 or stratum != strata[starts[cell - 1]]:
             carried += lacking
             lacking = shares * stratum_rows[stratum + 1]
+            if np.abs(carried).max() > off:
+                lacking, carried = lacking + carried, np.zeros(len(shares))
         dealt[cell] = _deal_cell(int(counts[cell]), size, lacking, carried)
         lacking = lacking - dealt[cell] * size
 
@@ -257,8 +266,10 @@ def _too_small(missing: Int64Array, grouped: _Grouped, shares: FloatArray, schem
         named.append(f"{quote_class(schema.id2label[class_id])} ({rows} {'row' if rows == 1 else 'rows'}{different})")
     more = f" and {len(missing) - _CLASSES_SHOWN} more" if len(missing) > _CLASSES_SHOWN else ""
     kind = "class" if len(missing) == 1 else f"{len(missing)} classes"
-    splits = np.count_nonzero(shares)
-    return f"{kind} {', '.join(named)}{more} too small: each of the {splits} splits needs a different text of every class"
+    need = f"each of the {np.count_nonzero(shares)} splits needs a different text of every class"
+    if (texts < grouped.class_rows)[missing].any():
+        need += ", and rows of similar text or of one --group stay together"
+    return f"{kind} {', '.join(named)}{more} too small: {need}"
 
 
 def _offer_minimum(targets: Targets, groups: Int64Array, shares: FloatArray, seed: int, schema: LabelSchema) -> str:
@@ -275,7 +286,9 @@ def _offer_minimum(targets: Targets, groups: Int64Array, shares: FloatArray, see
         if np.count_nonzero(grouped.class_rows) < least_classes:
             return ""
         missing = _assign(grouped, shares, seed)[1]
-        offer = f", or leave {np.count_nonzero(~kept)} rows of small classes out with --min-rows-per-class {min_rows}"
+        count = np.count_nonzero(~kept)
+        rows_out = f"{count} {'row' if count == 1 else 'rows'}"
+        offer = f", or leave {rows_out} of small classes out with --min-rows-per-class {min_rows}"
     return offer
 
 

@@ -15,17 +15,19 @@ from surefit.types import Examples
 # A class name gives the label away where it stands in its own rows so many times as often as in others.
 _GIVES_AWAY = 10
 _LEAST_NAMED = 5
+_MOST_OTHERS = 20_000
 _LONG_WORDS = 350  # about what a BERT reads of a text, 512 tokens
 _LEAST_FRAMED = 10
 _FRAMED_SHARE = 0.01
 _CLASSES_NAMED = 5
 
 
-def text_findings(examples: Examples, columns: Mapping[str, str]) -> Iterator[Finding]:
+def text_findings(examples: Examples, raw: Examples, columns: Mapping[str, str]) -> Iterator[Finding]:
     """What is found in the texts.
 
     Args:
         examples: cleaned, labelled rows, at least one.
+        raw: the same rows as they stand in the file, and perhaps others that were left out.
         columns: role (text, label, ...) -> name of its column.
     """
     words = text_checks.words_of(examples)
@@ -35,14 +37,15 @@ def text_findings(examples: Examples, columns: Mapping[str, str]) -> Iterator[Fi
     sentence = f"texts have more than {_LONG_WORDS} words"
     advice = "what stands beyond --max-length is not read: put first what matters"
     yield from found_in(examples, "long texts", words > _LONG_WORDS, sentence, advice)
-    sentence = "texts hold tags or character references of HTML"
+    sentence = "texts hold markup: tags or character references of HTML, BBCode or Markdown"
     yield from found_in(examples, "markup", text_checks.with_markup(examples), sentence, "strip the markup before training")
     sentence = "rows repeat the header line of a file"
     header_lines = text_checks.like_the_header(examples, columns)
     yield from found_in(examples, "header lines", header_lines, sentence, "remove them: files were joined with their headers")
     sentence = "texts were read with a wrong encoding somewhere on their way"
     advice = "export them again as UTF-8, or repair them with ftfy"
-    yield from found_in(examples, "damaged characters", text_checks.damaged(examples), sentence, advice)
+    damaged = text_checks.damaged(raw)[np.isin(raw.records, examples.records)]
+    yield from found_in(examples, "damaged characters", damaged, sentence, advice)
     yield from _boilerplate_findings(examples)
     yield from _language_findings(examples)
     yield from _label_findings(examples)
@@ -95,6 +98,7 @@ def _label_findings(examples: Examples) -> Iterator[Finding]:
         own = np.flatnonzero(classes == number)
         naming = own[text_checks.naming(examples.take(own), name)]
         others = np.flatnonzero(classes != number)
+        others = others[:: max(1, len(others) // _MOST_OTHERS)]  # enough to know their share by
         if len(naming) < _LEAST_NAMED or not len(others):
             continue
         share_of_others = text_checks.naming(examples.take(others), name).mean()

@@ -71,7 +71,8 @@ def split_by_time(
 ) -> Split:
     """Splits rows by time.
 
-    Rows of the same time stand on one side of a cut, so that shares are met as nearly as times allow.
+    Rows of the same time stand on one side of a cut, so that shares are met as nearly as times allow. Where there
+    are few times, no split is left empty for that, unless training would get less than half of its share.
 
     Args:
         times: of each row, shape (n,).
@@ -89,8 +90,14 @@ def split_by_time(
     begun = earliest[numbers]  # when the group of each row began
     distinct, counts = np.unique(begun, return_counts=True)
     before = np.concatenate([[0], np.cumsum(counts)])  # rows before each distinct time
-    ends = np.cumsum(shares_of(settings, given)) * len(times)
+    shares = shares_of(settings, given)
+    ends = np.cumsum(shares) * len(times)
     cuts = [int(np.abs(before - end).argmin()) for end in ends[:-1]]
+    for number in (1, 0):  # each split that wants rows begins before the next one, the last before the end
+        following = cuts[1] if number == 0 else len(distinct)
+        cuts[number] = min(cuts[number], following - 1 if shares[number + 1] else following)
+    if before[max(cuts[0], 0)] < shares[0] * len(times) / 2:
+        cuts = [0, 0]
     places = np.searchsorted(distinct, begun)
     assignment = np.searchsorted(np.array(cuts), places, side="right").astype(np.int8)
     for number, name in enumerate(SPLIT_NAMES):

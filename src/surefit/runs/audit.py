@@ -38,5 +38,5 @@ def audit_file(data: Path, options: Mapping[str, Any], rejected: Path | None) ->
     duplicates = find_duplicates(texts, class_numbers)
     near_duplicates = find_duplicates(groups, class_numbers, texts)
     source = Source(reading.file_format, reading.records, reading.rejected, cleaned.texts_changed, reading.notes)
-    in_texts = text_findings(cleaned.examples, reading.chosen)
+    in_texts = text_findings(cleaned.examples, reading.examples, reading.chosen)
     return audit(cleaned.examples, source, duplicates, near_duplicates, in_texts)

@@ -147,7 +147,7 @@ def _audit(parts: dict[SplitName, Part], recorder: PipelineRecorder, progress: P
     """What is found in the texts of the training data."""
     start, main = time.perf_counter(), parts["train"]
     progress.begin("audit", 0)
-    found = by_severity(text_findings(main.examples, main.reading.chosen))
+    found = by_severity(text_findings(main.examples, main.reading.examples, main.reading.chosen))
     progress.end()
     columns = (*main.examples.columns, "class id", "group")
     rows_in = [len(part.examples) for part in parts.values()]

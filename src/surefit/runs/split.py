@@ -115,6 +115,10 @@ def _deal(
         return split(targets, groups, settings.split, settings.seed, schema, given=given, where=main.name), how
     times = instants(main.examples, main.name)
     dealt = split_by_time(times, groups, settings.split, given=given, where=main.name)
+    judged = dealt.assignment > 0
+    late = np.count_nonzero(~judged & (times > times[judged].min())) if judged.any() else 0
+    if late:
+        how.append(f"{late:,} training rows are later than the first row kept for judging, since they belong with earlier rows")
     for name in SPLIT_NAMES[1:]:
         rows = dealt.rows(name)
         if len(rows):
