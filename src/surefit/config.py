@@ -217,10 +217,17 @@ class VerdictSettings:
     good_recall: float = _setting(0.80, "a good classifier's recall, of each class")
     rows_per_class: int = _setting(30, "test rows that a class needs to be judged by")
     test_rows: int = _setting(100, "test rows that a classifier needs to be called good")
-    many_classes: int = _setting(20, "with more classes than this, one in twenty may miss")
+    useless_macro_f1: float = _setting(0.50, "mean F1 of the classes under which a classifier is not reliable")
+    many_classes: int = _setting(20, "with more classes than this, some may miss")
+    one_in: int = _setting(20, "of so many classes one may miss, where there are many")
     hidden_recall: float = _setting(0.50, "a class that less of is found than this makes a classifier not reliable")
-    over_majority: float = _setting(0.02, "by how much accuracy must be over the share of the largest class")
+    over_majority: float = _setting(
+        0.02,
+        "by how much accuracy must be over the share of the largest class, or half of what there is to gain",
+    )
     leaked_rows: float = _setting(0.01, "share of the test rows that may repeat what was learned from")
+    mostly_leaked: float = _setting(0.50, "share of the test rows beyond which what does not leak says too little")
+    answered: float = _setting(0.50, "share of the test rows, and of those of each class, that must be answered")
     overfitting: float = _setting(0.10, "by how much accuracy on training rows may be over that on validation rows")
     seed_spread: float = _setting(0.05, "by how much accuracy may differ between seeds, where several are tried")
 

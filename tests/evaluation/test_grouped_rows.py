@@ -7,7 +7,9 @@ from surefit.evaluation.grouped_rows import (
     effective_rows,
     kish_rows,
     mean_interval,
+    share_difference_interval,
     share_interval,
+    share_of_rows,
 )
 
 
@@ -68,3 +70,15 @@ def test_classifiers_that_answer_alike_are_not_taken_for_the_same():
 
 def test_of_a_single_group_no_difference_is_known():
     assert difference_interval(0.3, np.zeros(1), 1 / 50**2, 0.95) == (-1.0, 1.0)
+
+
+def test_the_interval_of_a_difference_of_shares_is_newcombes():
+    # His example: 56 of 70 less 48 of 80, method 10.
+    shares = [np.repeat([True, False], [right, rows - right]) for right, rows in ((56, 70), (48, 80))]
+    (first, of_first), (second, of_second) = ((of.mean(), share_of_rows(of, np.arange(len(of)))) for of in shares)
+    found = share_difference_interval(first, of_first, second, of_second)
+    assert found == pytest.approx((0.0524, 0.3339), abs=1e-4)
+
+
+def test_of_no_rows_there_is_no_share():
+    assert share_of_rows(np.zeros(0, np.bool_), np.zeros(0, np.int64)) is None

@@ -8,11 +8,13 @@ from surefit.errors import UsageError
 from surefit.evaluation.baselines import EMBEDDING_LOGISTIC_REGRESSION, MAJORITY_CLASS, TFIDF_LOGISTIC_REGRESSION
 from surefit.evaluation.comparison import compare
 from surefit.evaluation.intervals import confidence_intervals
+from surefit.evaluation.judgement import Circumstances, Judgement
 from surefit.evaluation.metrics import evaluate
-from surefit.evaluation.verdict import Circumstances, Judgement, give_verdict
+from surefit.evaluation.requests import DecisionRequest
+from surefit.evaluation.verdict import give_verdict
 from surefit.types import SINGLE_LABEL, LabelSchema
 
-SOUND = {"leaked": 0, "training_accuracy": 0.96, "validation_accuracy": 0.95}
+SOUND = {"leaked": 0, "training_accuracy": 0.96, "validation_accuracy": 0.95, "gap_interval": (-0.01, 0.03)}
 
 
 def rows_of(found, classes=None):
@@ -24,7 +26,7 @@ def rows_of(found, classes=None):
     return targets, answers
 
 
-def verdict_on(found, tfidf_found=None, standards=None, **circumstances):
+def verdict_on(found, tfidf_found=None, standards=None, supports=None, **circumstances):
     """The verdict on a classifier that finds so many rows of each class; TF-IDF finds half of them unless said otherwise."""
     targets, answers = rows_of(found)
     schema = LabelSchema(SINGLE_LABEL, tuple(f"c{number}" for number in range(len(found))))
@@ -38,8 +40,9 @@ def verdict_on(found, tfidf_found=None, standards=None, **circumstances):
         evaluate(targets, probabilities, answers, schema),
         confidence_intervals(targets, probabilities, answers, groups, schema),
         {name: compare(targets, answers, given, groups, schema, name) for name, given in others.items()},
+        supports or {f"c{number}": rows for number, (rows, _) in enumerate(found)},
     )
-    rows = {"test_rows": len(targets), "answered": len(targets)}
+    rows = {"test_rows": len(targets), "answered": len(targets), "request": DecisionRequest()}
     return give_verdict(judgement, Circumstances(**(rows | SOUND | circumstances)), standards or VerdictSettings())
 
 
@@ -169,11 +172,63 @@ def test_leaks_weigh_by_their_share(leaked, grade, said):
 
 
 def test_overfitting_and_rules_that_do_not_reach_what_was_asked_ask_for_care():
-    verdict = verdict_on([(300, 285), (300, 285)], training_accuracy=1.0, validation_accuracy=0.87)
+    gap = {"training_accuracy": 1.0, "validation_accuracy": 0.87, "gap_interval": (0.11, 0.15)}
+    verdict = verdict_on([(300, 285), (300, 285)], **gap)
     assert (verdict.grade, "it overfits" in verdict.reasons[0]) == ("usable with care", True)
     assert verdict_on([(300, 285), (300, 285)], training_accuracy=1.0, validation_accuracy=0.91).grade == "good"
     verdict = verdict_on([(300, 285), (300, 285)], unreached="A precision of 0.99 cannot be reached.")
     assert (verdict.grade, verdict.reasons[0]) == ("usable with care", "A precision of 0.99 cannot be reached.")
+
+
+def test_a_gap_on_few_rows_may_be_overfitting_and_a_sure_one_is():
+    said = {
+        low: " ".join(
+            verdict_on(
+                [(300, 285), (300, 285)], training_accuracy=0.97, validation_accuracy=0.85, gap_interval=(low, 0.3)
+            ).reasons
+        )
+        for low in (0.02, 0.11)
+    }
+    assert "(the gap is between 2.0 and 30.0 points): it may overfit." in said[0.02]
+    assert "(the gap is between 11.0 and 30.0 points): it overfits." in said[0.11]
+
+
+def test_what_the_rule_was_asked_for_is_held_against_the_test_rows():
+    found = [(300, 285), (300, 285)]  # 5% wrong
+    verdict = verdict_on(found, request=DecisionRequest(max_error=0.01))
+    assert verdict.grade == "usable with care"
+    assert (
+        "An error rate of at most 0.01 was asked for; on the test rows it is 0.05 [0.04, 0.07]: it is not reached."
+        in verdict.reasons
+    )
+    near = verdict_on(found, request=DecisionRequest(max_error=0.045))
+    assert near.grade == "good"
+    assert any("which these rows cannot tell from it" in reason for reason in near.reasons)
+    assert verdict_on(found, request=DecisionRequest(max_error=0.06)).grade == "good"
+    asked = DecisionRequest(positive="c1", min_precision=0.99, min_recall=0.9)
+    reasons = verdict_on(found, request=asked).reasons
+    assert reasons[0].startswith("A precision for 'c1' of at least 0.99 was asked for; on the test rows it is 0.95")
+    assert any(reason.startswith("A recall for 'c1' of at least 0.9 was asked for") for reason in reasons[1:])
+    every = verdict_on([(300, 299), (300, 285), (300, 299)], request=DecisionRequest(min_precision=0.98))
+    assert [reason for reason in every.reasons if "was asked for" in reason] == [
+        "A precision for 'c2' of at least 0.98 was asked for; on the test rows it is 0.95 [0.92, 0.97]: it is not reached."
+    ]
+
+
+def test_a_class_that_is_mostly_left_without_an_answer_is_named():
+    verdict = verdict_on([(300, 290), (40, 38)], supports={"c0": 310, "c1": 100}, test_rows=410, answered=340)
+    assert verdict.grade == "usable with care"
+    assert "Of one class less than 50% of the rows are answered: 'c1' 40 of 100." in verdict.reasons
+
+
+def test_all_limits_can_be_set():
+    found = [(300, 200), (300, 170)]
+    assert verdict_on(found, standards=VerdictSettings(useless_macro_f1=0.7)).grade == "not reliable"
+    leaking = {"leaked": 200, "test_rows": 800, "answered": 800}
+    assert verdict_on(found, standards=VerdictSettings(mostly_leaked=0.2), **leaking).grade == "not reliable"
+    assert verdict_on([(300, 285), (300, 285)], test_rows=1000, standards=VerdictSettings(answered=0.7)).grade != "good"
+    many = [(40, 38)] * 28 + [(40, 25)] * 2
+    assert "as one class in 10 may (3 of 30)" in " ".join(verdict_on(many, standards=VerdictSettings(one_in=10)).reasons)
 
 
 def test_a_baseline_as_good_asks_for_care():

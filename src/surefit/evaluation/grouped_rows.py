@@ -21,8 +21,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
-from surefit.types import FloatArray
+from surefit.types import FloatArray, Int64Array
 
 Interval = tuple[float, float]
 
@@ -41,6 +42,34 @@ def share_interval(right: FloatArray, rows: FloatArray, level: float) -> Interva
         return None
     share = float(right.sum() / rows.sum())
     return score_interval(share, (right - share * rows) / rows.sum(), effective_rows(right, rows, share), level)
+
+
+def share_of_rows(hits: NDArray[np.bool_], groups: Int64Array, level: float = 0.95) -> Interval | None:
+    """Interval of the share of rows that are hits; None where there are no rows.
+
+    Args:
+        hits: shape (n,).
+        groups: rows that belong together share a number, shape (n,).
+        level: of the confidence.
+    """
+    _, numbers = np.unique(groups, return_inverse=True)
+    of_groups, rows = np.bincount(numbers[hits], minlength=numbers.max(initial=-1) + 1), np.bincount(numbers)
+    return share_interval(of_groups.astype(np.float64), rows.astype(np.float64), level)
+
+
+def share_difference_interval(first: float, of_first: Interval, second: float, of_second: Interval) -> Interval:
+    """Interval of the difference of two shares of different rows, from their own (Newcombe 1998, Statistics in Medicine 17).
+
+    Args:
+        first: a share.
+        of_first: its interval.
+        second: the share that is taken from it.
+        of_second: its interval.
+    """
+    difference = first - second
+    below = math.hypot(first - of_first[0], of_second[1] - second)
+    above = math.hypot(of_first[1] - first, second - of_second[0])
+    return difference - below, difference + above
 
 
 def effective_rows(sums: FloatArray, rows: FloatArray, mean_square: float) -> float:

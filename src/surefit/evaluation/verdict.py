@@ -1,82 +1,34 @@
 """The verdict on a classifier: good, usable with care, or not reliable, with the reasons in sentences.
 
-From which figures something counts is in one table, `surefit.config.VerdictSettings`. Each check below says
-nothing, or how far it lets a classifier go and why. The grade is the worst that any check allows.
+From which figures something counts is in one table, `surefit.config.VerdictSettings`. Each check says nothing, or how
+far it lets a classifier go and why. The grade is the worst that any check allows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from surefit.config import VerdictSettings
 from surefit.evaluation.baselines import MAJORITY_CLASS
+from surefit.evaluation.class_checks import check_classes
 from surefit.evaluation.comparison import PairedComparison
 from surefit.evaluation.grouped_rows import Interval
-from surefit.evaluation.intervals import EvaluationIntervals
+from surefit.evaluation.judgement import (
+    GOOD,
+    GRADES,
+    NOT_RELIABLE,
+    WITH_CARE,
+    Circumstances,
+    Grade,
+    Judgement,
+    Reason,
+    counted,
+    estimate,
+    figure,
+)
 from surefit.evaluation.metrics import EvaluationResult
-
-Grade = Literal["good", "usable with care", "not reliable"]
-GOOD: Grade = "good"
-WITH_CARE: Grade = "usable with care"
-NOT_RELIABLE: Grade = "not reliable"
-GRADES = (GOOD, WITH_CARE, NOT_RELIABLE)
-
-_LISTED = 5
-# Where more of the test rows than this leak, what is left of them says little of the rest.
-_MOSTLY_LEAKED = 0.5
-_USELESS = 0.5
-# Of many classes, one in so many may miss.
-_ONE_IN = 20
-# Digits at most, where a figure is next to a limit.
-_MOST_DIGITS = 6
-
-
-@dataclass(frozen=True)
-class Judgement:
-    """What is known of a classifier on rows that it has not learned from.
-
-    Attributes:
-        result: its figures on the test rows that it answers and that do not leak.
-        intervals: of these figures.
-        comparisons: with each baseline, by its name, on all test rows.
-    """
-
-    result: EvaluationResult
-    intervals: EvaluationIntervals
-    comparisons: Mapping[str, PairedComparison]
-
-
-@dataclass(frozen=True)
-class Circumstances:
-    """What else decides how far the figures can be believed.
-
-    Attributes:
-        test_rows: all of them.
-        answered: those that the model does not abstain from.
-        leaked: those that repeat what was learned from, None where that is not known.
-        training_accuracy: share of (some of) the training rows decided right.
-        validation_accuracy: share of the validation rows decided right.
-        unreached: why the decision rule does not reach what was asked for, else empty.
-        seed_accuracies: accuracy on the test rows with each seed; empty where no other one was tried.
-    """
-
-    test_rows: int
-    answered: int
-    leaked: int | None
-    training_accuracy: float
-    validation_accuracy: float
-    unreached: str = ""
-    seed_accuracies: Sequence[float] = ()
-
-
-@dataclass(frozen=True)
-class Reason:
-    """How far one check lets a classifier go, and why."""
-
-    grade: Grade
-    sentence: str
+from surefit.evaluation.requests import DecisionRequest
 
 
 @dataclass(frozen=True)
@@ -102,10 +54,11 @@ def give_verdict(judgement: Judgement, circumstances: Circumstances, standards: 
     """
     reasons = [
         *_accuracy(judgement, circumstances, standards),
-        *_classes(judgement, circumstances, standards),
+        *check_classes(judgement, circumstances, standards),
         *_baselines(judgement, standards),
         *_rows(judgement.result, circumstances, standards),
-        *_answered(circumstances),
+        *_answered(circumstances, standards),
+        *_asked_for(judgement, circumstances.request),
         *_leaks(circumstances, standards),
         *_overfitting(circumstances, standards),
         *_seeds(circumstances.seed_accuracies, standards),
@@ -119,91 +72,18 @@ def give_verdict(judgement: Judgement, circumstances: Circumstances, standards: 
 
 def _accuracy(judgement: Judgement, circumstances: Circumstances, standards: VerdictSettings) -> Iterator[Reason]:
     result, (low, high), least = judgement.result, judgement.intervals.accuracy, standards.good_accuracy
-    rows = f" on the {result.n:,} {_counted(result, circumstances)}" if result.n < circumstances.test_rows else ""
-    said = f"Accuracy{rows} is {_figure(result.accuracy, least, 3)}, [{_figure(low, least)}, {high:.2f}]"
+    rows = f" on the {result.n:,} {counted(result, circumstances)}" if result.n < circumstances.test_rows else ""
+    said = f"Accuracy{rows} is {figure(result.accuracy, least, 3)}, [{figure(low, least)}, {high:.2f}]"
     if low >= least:
         yield Reason(GOOD, f"{said}: at least {least:g}.")
     elif result.accuracy >= least:
         yield Reason(WITH_CARE, f"{said}: it may be under {least:g}; more test rows would tell.")
     else:
         yield Reason(WITH_CARE, f"{said}: under {least:g}.")
-    if result.macro.f1 < _USELESS:
-        f1 = _figure(result.macro.f1, _USELESS)
-        yield Reason(NOT_RELIABLE, f"Averaged over the classes, F1 is {f1}, under {_USELESS:g}.")
-
-
-def _classes(judgement: Judgement, circumstances: Circumstances, standards: VerdictSettings) -> Iterator[Reason]:
-    """Every class that has test rows enough, and those that have too few."""
-    of_class = judgement.result.per_class
-    may_miss = len(of_class) // _ONE_IN if len(of_class) > standards.many_classes else 0
-    judged = [name for name, of in of_class.items() if of.support >= standards.rows_per_class]
-    missing = [name for name in judged if _short(judgement, name, standards)]
-    yield from _hidden_classes(judgement, standards, may_miss)
-    least = f"a precision of {standards.good_precision:g} {{}} a recall of {standards.good_recall:g}"
-    rows = _counted(judgement.result, circumstances)
-    if missing:
-        missing.sort(key=lambda name: min(of_class[name].precision, of_class[name].recall))
-        shown = _listed([_short(judgement, name, standards) for name in missing])
-        borne = len(missing) <= may_miss
-        allowed = f", as one class in twenty may ({may_miss} of {len(of_class)})" if borne else ""
-        sentence = f"{len(missing)} of {_classes_in_words(len(judged))} with test rows enough"
-        verb = "misses" if len(missing) == 1 else "miss"
-        yield Reason(GOOD if borne else WITH_CARE, f"{sentence} {verb} {least.format('or')}{allowed}: {shown}.")
-    elif judged:
-        sentence = f"Every class with {standards.rows_per_class} or more {rows} has {least.format('and')} at least"
-        unsure = [shown for name in judged if (shown := _short(judgement, name, standards, may=True))]
-        more = f"; it may be less of {_classes_in_words(len(unsure))}: {_listed(unsure)}" if unsure else ""
-        yield Reason(GOOD, f"{sentence} ({_classes_in_words(len(judged))}){more}.")
-    few = [name for name, of in of_class.items() if of.support < standards.rows_per_class]
-    if few:
-        shown = _listed([f"{name!r} {of_class[name].support}" for name in few])
-        sentence = f"There are under {standards.rows_per_class} {rows}, too few to tell, of {_classes_in_words(len(few))}"
-        yield Reason(GOOD if len(missing) + len(few) <= may_miss else WITH_CARE, f"{sentence}: {shown}.")
-
-
-def _hidden_classes(judgement: Judgement, standards: VerdictSettings, may_miss: int) -> Iterator[Reason]:
-    """Classes of which so little is found that a high accuracy hides it."""
-    result, intervals = judgement.result, judgement.intervals
-    hidden = [name for name in result.per_class if _hidden(judgement, name, standards)]
-    if hidden:
-        hidden.sort(key=lambda name: result.per_class[name].recall)
-        recalls = [
-            f"{name!r} {_estimate(result.per_class[name].recall, intervals.per_class[name].recall, standards.hidden_recall)}"
-            for name in hidden
-        ]
-        behind = f", behind an accuracy of {result.accuracy:.3f}" if result.accuracy >= standards.good_accuracy else ""
-        sentence = f"Of {_classes_in_words(len(hidden))} less than {standards.hidden_recall:.0%} is found{behind}"
-        yield Reason(NOT_RELIABLE if len(hidden) > may_miss else WITH_CARE, f"{sentence}: {_listed(recalls)}.")
-
-
-def _hidden(judgement: Judgement, name: str, standards: VerdictSettings) -> bool:
-    """Whether less of a class is found than is bearable: surely so, or on rows enough."""
-    of, interval = judgement.result.per_class[name], judgement.intervals.per_class[name].recall
-    if interval is None or of.recall >= standards.hidden_recall:
-        return False
-    return of.support >= standards.rows_per_class or interval[1] < standards.hidden_recall
-
-
-def _short(judgement: Judgement, name: str, standards: VerdictSettings, *, may: bool = False) -> str:
-    """What a class lacks to be good, in words; empty where nothing.
-
-    Args:
-        judgement: of all classes.
-        name: of the class.
-        standards: what a good one has.
-        may: what it may lack, by its intervals, counts too.
-    """
-    of, intervals = judgement.result.per_class[name], judgement.intervals.per_class[name]
-    figures = (
-        ("precision", of.precision, intervals.precision, standards.good_precision),
-        ("recall", of.recall, intervals.recall, standards.good_recall),
-    )
-    lacking = [
-        f"{what} {_estimate(value, interval, least)}"
-        for what, value, interval, least in figures
-        if value < least or (may and interval is not None and interval[0] < least)
-    ]
-    return f"{name!r} {' and '.join(lacking)}" if lacking else ""
+    useless = standards.useless_macro_f1
+    if result.macro.f1 < useless:
+        f1 = figure(result.macro.f1, useless)
+        yield Reason(NOT_RELIABLE, f"Averaged over the classes, F1 is {f1}, under {useless:g}.")
 
 
 def _baselines(judgement: Judgement, standards: VerdictSettings) -> Iterator[Reason]:
@@ -235,11 +115,11 @@ def _points(comparison: PairedComparison) -> str:
 
 def _rows(result: EvaluationResult, circumstances: Circumstances, standards: VerdictSettings) -> Iterator[Reason]:
     if result.n < standards.test_rows:
-        rows = _counted(result, circumstances)
+        rows = counted(result, circumstances)
         yield Reason(WITH_CARE, f"{result.n:,} {rows} are too few to tell; {standards.test_rows:,} are the least.")
 
 
-def _answered(circumstances: Circumstances) -> Iterator[Reason]:
+def _answered(circumstances: Circumstances, standards: VerdictSettings) -> Iterator[Reason]:
     answered, rows = circumstances.answered, circumstances.test_rows
     if answered == rows:
         return
@@ -247,7 +127,8 @@ def _answered(circumstances: Circumstances) -> Iterator[Reason]:
     if not answered:
         yield Reason(NOT_RELIABLE, f"{sentence}.")
     else:
-        yield Reason(GOOD if answered > rows / 2 else WITH_CARE, f"{sentence}, which count neither for nor against it here.")
+        grade = GOOD if answered >= standards.answered * rows else WITH_CARE
+        yield Reason(grade, f"{sentence}, which count neither for nor against it here.")
 
 
 def _leaks(circumstances: Circumstances, standards: VerdictSettings) -> Iterator[Reason]:
@@ -257,16 +138,48 @@ def _leaks(circumstances: Circumstances, standards: VerdictSettings) -> Iterator
     elif leaked:
         sentence = f"{leaked:,} of {rows:,} test rows repeat rows that were learned from"
         grade, left = WITH_CARE if leaked > standards.leaked_rows * rows else GOOD, "and are left out of this judgement"
-        if leaked > _MOSTLY_LEAKED * rows:
+        if leaked > standards.mostly_leaked * rows:
             grade, left = NOT_RELIABLE, "so that the rest says little"
         yield Reason(grade, f"{sentence}, {left}; leaks.csv lists them.")
+
+
+def _asked_for(judgement: Judgement, request: DecisionRequest) -> Iterator[Reason]:
+    """What the decision rule was asked to reach, on the test rows."""
+    if request.max_error is not None:
+        low, high = judgement.intervals.accuracy
+        yield _held(
+            "an error rate of at most", request.max_error, 1 - judgement.result.accuracy, (1 - high, 1 - low), most=True
+        )
+    for what, least in (("precision", request.min_precision), ("recall", request.min_recall)):
+        if least is None:
+            continue
+        names = list(judgement.result.per_class) if request.positive is None else [request.positive]
+        for name in names:
+            value = getattr(judgement.result.per_class[name], what)
+            interval = getattr(judgement.intervals.per_class[name], what)
+            if interval is not None and (request.positive is not None or interval[1] < least):
+                yield _held(f"a {what} for {name!r} of at least", least, value, interval)
+
+
+def _held(asked: str, limit: float, value: float, interval: Interval, *, most: bool = False) -> Reason:
+    """Whether a figure of the test rows is what was asked for, as surely as they tell."""
+    missed, surely = (value > limit, interval[0] > limit) if most else (value < limit, interval[1] < limit)
+    found = f"{asked[0].upper()}{asked[1:]} {limit:g} was asked for; on the test rows it is {estimate(value, interval, limit)}"
+    if not missed:
+        return Reason(GOOD, f"{found}.")
+    if not surely:
+        return Reason(GOOD, f"{found}, which these rows cannot tell from it.")
+    return Reason(WITH_CARE, f"{found}: it is not reached.")
 
 
 def _overfitting(circumstances: Circumstances, standards: VerdictSettings) -> Iterator[Reason]:
     gap = circumstances.training_accuracy - circumstances.validation_accuracy
     if gap > standards.overfitting:
+        low, high = circumstances.gap_interval
         sentence = f"Of the rows it learned from it knows {circumstances.training_accuracy:.1%}, of the validation rows "
-        yield Reason(WITH_CARE, f"{sentence}{circumstances.validation_accuracy:.1%}: it overfits.")
+        between = f"{circumstances.validation_accuracy:.1%} (the gap is between {100 * low:.1f} and {100 * high:.1f} points)"
+        overfits = "it overfits" if low > standards.overfitting else "it may overfit"
+        yield Reason(WITH_CARE, f"{sentence}{between}: {overfits}.")
 
 
 def _seeds(accuracies: Sequence[float], standards: VerdictSettings) -> Iterator[Reason]:
@@ -276,30 +189,3 @@ def _seeds(accuracies: Sequence[float], standards: VerdictSettings) -> Iterator[
         found = f"from {low:.3f} to {high:.3f} with {len(accuracies)} seeds"
         limit = f"more than {standards.seed_spread:g}"
         yield Reason(WITH_CARE, f"Another seed alone moves accuracy by {moved:.3f} ({found}), {limit}: it is not stable.")
-
-
-def _counted(result: EvaluationResult, circumstances: Circumstances) -> str:
-    """What the rows of a judgement are called: some of the test rows may not count."""
-    return "test rows" if result.n == circumstances.test_rows else "test rows that count here"
-
-
-def _estimate(value: float, interval: Interval | None, limit: float) -> str:
-    """A figure with its interval, where it has one."""
-    between = "" if interval is None else f" [{interval[0]:.2f}, {interval[1]:.2f}]"
-    return f"{_figure(value, limit)}{between}"
-
-
-def _figure(value: float, limit: float, digits: int = 2) -> str:
-    """A figure with so many digits, or as many more as show on which side of a limit it is."""
-    while digits < _MOST_DIGITS and (round(value, digits) < limit) != (value < limit):
-        digits += 1
-    return f"{value:.{digits}f}"
-
-
-def _classes_in_words(count: int) -> str:
-    return "one class" if count == 1 else f"{count} classes"
-
-
-def _listed(shown: Sequence[str]) -> str:
-    more = f" and {len(shown) - _LISTED} more" if len(shown) > _LISTED else ""
-    return ", ".join(shown[:_LISTED]) + more

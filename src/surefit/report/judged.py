@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from surefit.evaluation.judgement import GOOD, NOT_RELIABLE, WITH_CARE
 from surefit.evaluation.learning_curve import curve_sentences
-from surefit.evaluation.verdict import GOOD, NOT_RELIABLE, WITH_CARE
 from surefit.report import charts
 from surefit.report.content import ReportContent
 from surefit.report.refit_tables import curve_table, seed_tables

@@ -69,7 +69,7 @@ def evaluate_file(
         progress.note(note)
     examples = clean(reading.examples).examples
     seen = read_seen(run)
-    learned_from = seen.learned_from(examples)
+    learned_from = int(seen.learned_from(examples).sum())
     leaks = learned_from if learned_from or seen.complete else None
     if warning := unknown_account(run) if leaks is None else learned_warning(leaks):
         progress.note(warning)

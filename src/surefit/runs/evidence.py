@@ -7,17 +7,17 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from surefit.data.split import SPLIT_NAMES, SplitName
 from surefit.decision import ABSTAINED_ID, preferred_classes
 from surefit.evaluation.baselines import LabelledEmbeddings
 from surefit.evaluation.calibration import scale_temperature
+from surefit.evaluation.judgement import Circumstances, Judgement
 from surefit.evaluation.label_errors import LabelIssues, find_label_issues
 from surefit.evaluation.learning_curve import learning_curve
 from surefit.evaluation.seeds import SeedSpread
 from surefit.evaluation.threshold_report import threshold_report
-from surefit.evaluation.verdict import Circumstances, Judgement, give_verdict
+from surefit.evaluation.verdict import give_verdict
 from surefit.inference.embeddings import embed
 from surefit.progress import Progress
 from surefit.runs.job import Job
@@ -81,7 +81,7 @@ def gather_evidence(
     progress.begin("baselines", 0)
     # Baselines answer every row, so what the model would say where it abstains is compared.
     preferred = preferred_classes(outcome.scored["test"].probabilities, outcome.rule)
-    baselines = compare_with_baselines(splits, embedded, preferred, schema, seed)
+    baselines = compare_with_baselines(splits, embedded, preferred, job.rows.repeating, schema, seed)
     curve = learning_curve(
         embedded["train"], embedded["validation"], embedded["test"], splits["train"].groups, groups, schema, seed
     )
@@ -117,6 +117,7 @@ def gather_evidence(
             "training_accuracy": outcome.training_accuracy,
             "validation_accuracy": outcome.validation_accuracy,
             "gap": outcome.training_accuracy - outcome.validation_accuracy,
+            "gap_interval": list(outcome.gap_interval),
         },
         **({} if seeds is None else {"seeds": seeds.to_dict()}),
         "learning_curve": curve.to_dict() | ({} if fine_tuned is None else {"fine_tuned": fine_tuned.to_dict()}),
@@ -133,22 +134,15 @@ def gather_evidence(
 def _judgement(job: Job, outcome: Outcome, baselines: BaselineResults) -> Judgement:
     """The figures of the test rows that are answered and repeat nothing which was learned from."""
     comparisons = {
-        baseline.name: comparison for baseline, comparison in zip(baselines.baselines, baselines.comparisons, strict=True)
+        baseline.name: comparison for baseline, comparison in zip(baselines.baselines, baselines.without_leaks, strict=True)
     }
-    answered = outcome.judged["test"].predicted != ABSTAINED_ID
-    rows = np.flatnonzero(answered & ~_leaking(job))
-    if not len(rows):
-        rows = np.arange(len(answered))
-    judged = _judged_on(job, outcome, rows)
-    return Judgement(judged.result, judged.intervals, comparisons)
-
-
-def _leaking(job: Job) -> NDArray[np.bool_]:
-    """Which test rows repeat what was learned from, shape (n,)."""
-    leaking = np.zeros(len(job.rows.splits["test"].targets), dtype=np.bool_)
-    if "test" in job.rows.leaked:
-        leaking[job.rows.leaked["test"].rows] = True
-    return leaking
+    answered, repeating = outcome.judged["test"].predicted != ABSTAINED_ID, job.rows.repeating
+    kept = ~repeating if not repeating.all() else np.ones_like(repeating)
+    rows = np.flatnonzero(answered & kept)
+    judged = _judged_on(job, outcome, rows if len(rows) else np.flatnonzero(kept))
+    names = job.rows.schema.id2label
+    supports = np.bincount(outcome.targets["test"][kept], minlength=len(names)).tolist()
+    return Judgement(judged.result, judged.intervals, comparisons, dict(zip(names, supports, strict=True)))
 
 
 def _judged_on(job: Job, outcome: Outcome, rows: Int64Array) -> Judged:
@@ -158,15 +152,15 @@ def _judged_on(job: Job, outcome: Outcome, rows: Int64Array) -> Judged:
 
 
 def _circumstances(job: Job, outcome: Outcome, seeds: SeedSpread | None) -> Circumstances:
-    leaked, rows = job.rows.leaked.get("test"), job.rows
-    # Those of an earlier run are counted over validation and test rows together.
-    earlier = rows.leaks["earlier_run"]
+    known = job.rows.leaks["earlier_run"] is not None
     return Circumstances(
         test_rows=outcome.judged["test"].result.n,
         answered=outcome.judged["test"].result.answered,
-        leaked=None if earlier is None else max(earlier, 0 if leaked is None else len(leaked)),
+        leaked=int(job.rows.repeating.sum()) if known else None,
         training_accuracy=outcome.training_accuracy,
         validation_accuracy=outcome.validation_accuracy,
+        gap_interval=outcome.gap_interval,
+        request=job.request,
         unreached="" if outcome.fitted.reached else outcome.fitted.sentence,
         seed_accuracies=() if seeds is None else tuple(of.accuracy for of in seeds.seeds),
     )
@@ -174,7 +168,7 @@ def _circumstances(job: Job, outcome: Outcome, seeds: SeedSpread | None) -> Circ
 
 def _without_leaks(job: Job, outcome: Outcome) -> Judged | None:
     """The test rows that repeat nothing which was learned from, where others do and some are left."""
-    leaking = _leaking(job)
-    if not leaking.any() or leaking.all():
+    repeating = job.rows.repeating
+    if not repeating.any() or repeating.all():
         return None
-    return _judged_on(job, outcome, np.flatnonzero(~leaking))
+    return _judged_on(job, outcome, np.flatnonzero(~repeating))

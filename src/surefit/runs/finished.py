@@ -106,6 +106,7 @@ class _BaselineResult(_JudgedResult):
     fitted_rows: int
     seconds: float
     comparison: PairedComparison
+    comparison_without_leaks: PairedComparison | None = None
 
 
 @dataclass(frozen=True)
@@ -122,6 +123,7 @@ class _Overfitting:
     training_accuracy: float
     validation_accuracy: float
     gap: float
+    gap_interval: tuple[float, float]
 
 
 @dataclass(frozen=True)

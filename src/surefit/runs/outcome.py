@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from surefit.data.split import SplitName
 from surefit.decision import decide, probabilities
 from surefit.evaluation.calibration import fit_temperature
+from surefit.evaluation.grouped_rows import Interval, share_difference_interval, share_of_rows
 from surefit.evaluation.thresholds import FittedRule, ScoredRows, fit_rule
 from surefit.inference.engine import predict_logits
 from surefit.progress import Progress
@@ -35,6 +36,7 @@ class Outcome:
         training_rows: how many training rows were judged too.
         training_accuracy: share of them of which the most probable class is right.
         validation_accuracy: the same of the validation rows, whatever the rule says.
+        gap_interval: the 95% interval of the difference of these two.
     """
 
     logits: Mapping[SplitName, NDArray[np.float32]]
@@ -45,6 +47,7 @@ class Outcome:
     training_rows: int
     training_accuracy: float
     validation_accuracy: float
+    gap_interval: Interval
 
     @property
     def rule(self) -> DecisionRule:
@@ -88,4 +91,13 @@ def judge_model(job: Job, progress: Progress) -> Outcome:
         training_rows=len(sample),
         training_accuracy=float(training.mean()),
         validation_accuracy=float(validation.mean()),
+        gap_interval=_gap_interval((training, splits["train"].groups[sample]), (validation, splits["validation"].groups)),
     )
+
+
+def _gap_interval(*judged: tuple[NDArray[np.bool_], Int64Array]) -> Interval:
+    """The interval of the difference in accuracy on training and validation rows, given which are right, and their groups."""
+    (first, of_first), (second, of_second) = ((float(right.mean()), share_of_rows(right, groups)) for right, groups in judged)
+    assert of_first is not None  # there are rows of both
+    assert of_second is not None
+    return share_difference_interval(first, of_first, second, of_second)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from surefit.errors import UsageError, VerdictError
-from surefit.evaluation.verdict import GOOD
+from surefit.evaluation.judgement import GOOD
 from surefit.runs.finished import TrainedRun
 
 

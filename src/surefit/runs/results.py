@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
+from surefit.data.clean import BoolArray
 from surefit.data.split import SPLIT_NAMES, SplitName
 from surefit.decision import decide, probabilities
 from surefit.evaluation.baselines import (
@@ -49,19 +51,29 @@ class Judged:
 
 @dataclass(frozen=True, eq=False)
 class BaselineResults:
-    """The baselines, the intervals of their figures, and how the model stands against each, in the same order."""
+    """The baselines, the intervals of their figures, and how the model stands against each, in the same order.
+
+    Attributes:
+        baselines: fitted and judged.
+        intervals: of their figures.
+        comparisons: on all test rows.
+        without_leaks: on those that repeat nothing which was learned from; on all where all do.
+    """
 
     baselines: tuple[Baseline, ...]
     intervals: tuple[EvaluationIntervals, ...]
     comparisons: tuple[PairedComparison, ...]
+    without_leaks: tuple[PairedComparison, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """Baseline name -> its figures and the comparison, as `metrics.json` holds them."""
+        """Baseline name -> its figures and the comparisons, as `metrics.json` holds them."""
+        parts = zip(self.baselines, self.intervals, self.comparisons, self.without_leaks, strict=True)
         return {
             _KEYS.get(baseline.name, baseline.name): {"name": baseline.name}
             | baseline.to_dict()
             | {"intervals": intervals.to_dict(), "comparison": vars(comparison)}
-            for baseline, intervals, comparison in zip(self.baselines, self.intervals, self.comparisons, strict=True)
+            | ({} if without is comparison else {"comparison_without_leaks": vars(without)})
+            for baseline, intervals, comparison, without in parts
         }
 
 
@@ -92,6 +104,7 @@ def compare_with_baselines(
     splits: Mapping[SplitName, SplitRows],
     embedded: Mapping[SplitName, LabelledEmbeddings],
     predicted: Int64Array,
+    repeating: BoolArray,
     schema: LabelSchema,
     seed: int,
 ) -> BaselineResults:
@@ -101,15 +114,26 @@ def compare_with_baselines(
         splits: train, validation and test.
         embedded: the same rows as the model saw them before it was fine-tuned.
         predicted: the model's answers to the test rows.
+        repeating: which of these repeat what was learned from, shape (n,).
         schema: the classes.
         seed: of the baselines' sampling.
     """
     train, validation, test = (LabelledExamples(splits[name].examples, embedded[name].targets) for name in SPLIT_NAMES)
     baselines = fit_baselines(train, validation, test, schema, seed, [embedded[name] for name in SPLIT_NAMES])
     groups = splits["test"].groups
-    comparisons, intervals = [], []
-    for baseline in baselines:
-        comparisons.append(compare(test.targets, predicted, baseline.predicted, groups, schema, baseline.name))
-        found = confidence_intervals(test.targets, baseline.probabilities, baseline.predicted, groups, schema)
-        intervals.append(found)
-    return BaselineResults(baselines, tuple(intervals), tuple(comparisons))
+    kept = np.flatnonzero(~repeating) if not repeating.all() else np.arange(len(repeating))
+
+    def against(baseline: Baseline, rows: Int64Array | slice) -> PairedComparison:
+        answers = predicted[rows], baseline.predicted[rows]
+        return compare(test.targets[rows], *answers, groups[rows], schema, baseline.name)
+
+    comparisons = tuple(against(baseline, slice(None)) for baseline in baselines)
+    return BaselineResults(
+        baselines,
+        tuple(
+            confidence_intervals(test.targets, baseline.probabilities, baseline.predicted, groups, schema)
+            for baseline in baselines
+        ),
+        comparisons,
+        without_leaks=tuple(against(baseline, kept) for baseline in baselines) if repeating.any() else comparisons,
+    )

@@ -9,7 +9,7 @@ from functools import reduce
 import numpy as np
 
 from surefit.config import Settings
-from surefit.data.clean import Targets, encode_labels, label_schema
+from surefit.data.clean import BoolArray, Targets, encode_labels, label_schema
 from surefit.data.collect import ReadResult
 from surefit.data.duplicates import Duplicates, exact_groups, find_duplicates
 from surefit.data.findings import Finding, by_severity
@@ -41,7 +41,7 @@ class PreparedRows:
         in_texts: what the audit found in the texts of the training data.
         audited: cleaned rows of the training data, all splits.
         texts_changed: rows of the training data whose text was changed by normalisation.
-        leaked, leaks: as `surefit.runs.split.SplitResult` has them.
+        leaked, learned_before, leaks: as `surefit.runs.split.SplitResult` has them.
         files: name of the file that each split's rows come from.
     """
 
@@ -57,8 +57,19 @@ class PreparedRows:
     audited: Examples
     texts_changed: int
     leaked: dict[SplitName, Leaks]
+    learned_before: dict[SplitName, BoolArray]
     leaks: dict[str, int | None]
     files: dict[SplitName, str]
+
+    @property
+    def repeating(self) -> BoolArray:
+        """Which test rows repeat what was learned from, in this run or in the one that is trained on from, shape (n,)."""
+        repeating = np.zeros(len(self.splits["test"].targets), dtype=np.bool_)
+        if "test" in self.leaked:
+            repeating[self.leaked["test"].rows] = True
+        if "test" in self.learned_before:
+            repeating |= self.learned_before["test"]
+        return repeating
 
 
 def prepare_rows(
@@ -98,6 +109,7 @@ def prepare_rows(
         audited=main.examples,
         texts_changed=main.texts_changed,
         leaked=found.leaked,
+        learned_before=found.learned_before,
         leaks=found.leaks,
         files={name: parts[name if name in given else "train"].name for name in SPLIT_NAMES},
     )

@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from surefit.artifacts import RunDirectory, atomic_writer, model_directory, read_json, run_of_model, sha256_of
-from surefit.data.clean import Int8Array
+from surefit.data.clean import BoolArray, Int8Array
 from surefit.data.duplicates import text_hashes
 from surefit.data.split import SPLIT_NAMES, SplitName
 from surefit.model.saved import FACTS
@@ -61,15 +61,15 @@ class SeenTexts:
         places = np.minimum(np.searchsorted(self.hashes, hashes), len(self.hashes) - 1)
         return np.where(self.hashes[places] == hashes, self.splits[places], np.int8(NEVER))
 
-    def learned_from(self, examples: Examples, *, validation: bool = True) -> int:
-        """How many rows have a text that weights were fitted to, or an epoch chosen by.
+    def learned_from(self, examples: Examples, *, validation: bool = True) -> BoolArray:
+        """Which rows have a text that weights were fitted to, or an epoch chosen by, shape (rows,).
 
         Args:
             examples: cleaned rows.
             validation: whether a text that was only validated with counts.
         """
         splits = self.split_of(examples)
-        return int(((splits != NEVER) & (splits < (_TEST if validation else 1))).sum())
+        return np.asarray((splits != NEVER) & (splits < (_TEST if validation else 1)), dtype=np.bool_)
 
 
 def write_seen(run: RunDirectory, splits: dict[SplitName, Examples], earlier: SeenTexts | None) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from surefit.config import Settings
-from surefit.data.clean import Targets
+from surefit.data.clean import BoolArray, Targets
 from surefit.data.duplicates import merged_groups
 from surefit.data.leaks import LEAK_KINDS, Leaks, find_leaks, joined
 from surefit.data.split import SPLIT_NAMES, Split, SplitName, split, summarize
@@ -46,12 +46,15 @@ class SplitResult:
         leaked: the test rows that repeat training or validation rows, and the validation rows that
             repeat training rows; none unless files were given or a run is trained on from, since
             no group of similar texts stands in two splits else.
+        learned_before: which validation and test rows have a text that the run that is trained on from has
+            learned from, as far as is known, shape (n,) each.
         leaks: how many they are by kind (`surefit.data.leaks.LEAK_KINDS`); "earlier_run" counts those
-            whose text the run that is trained on from has learned from, None where that is not known.
+            learned from before, None where not all of them are known.
     """
 
     splits: dict[SplitName, SplitRows]
     leaked: dict[SplitName, Leaks]
+    learned_before: dict[SplitName, BoolArray]
     leaks: dict[str, int | None]
 
 
@@ -94,9 +97,11 @@ def split_parts(
     _require_every_class(splits, schema, main.name)
     leaked = _find_leaked(splits) if given or earlier is not None else {}
     leaks: dict[str, int | None] = {kind: sum(found.counts[kind] for found in leaked.values()) for kind in LEAK_KINDS}
-    leaks["earlier_run"] = _count_learned_before(splits, earlier)
+    learned_before = _learned_before(splits, earlier)
+    known = earlier is None or earlier.seen.complete
+    leaks["earlier_run"] = sum(int(rows.sum()) for rows in learned_before.values()) if known else None
     _record_split(splits, schema, given, how, leaks, recorder, start)
-    return SplitResult(splits, leaked, leaks)
+    return SplitResult(splits, leaked, learned_before, leaks)
 
 
 def _deal(
@@ -152,13 +157,13 @@ def _find_leaked(splits: dict[SplitName, SplitRows]) -> dict[SplitName, Leaks]:
     return {"validation": find_leaks(validation, train), "test": find_leaks(test, joined(train, validation))}
 
 
-def _count_learned_before(splits: dict[SplitName, SplitRows], earlier: EarlierRun | None) -> int | None:
+def _learned_before(splits: dict[SplitName, SplitRows], earlier: EarlierRun | None) -> dict[SplitName, BoolArray]:
+    """Which rows that judge the model have a text that the earlier run has learned from."""
     if earlier is None:
-        return 0
-    if not earlier.seen.complete:
-        return None
-    test, validation = splits["test"].examples, splits["validation"].examples
-    return earlier.seen.learned_from(test) + earlier.seen.learned_from(validation, validation=False)
+        return {}
+    validation, test = splits["validation"].examples, splits["test"].examples
+    # What an epoch of the earlier run was chosen by may choose one again.
+    return {"validation": earlier.seen.learned_from(validation, validation=False), "test": earlier.seen.learned_from(test)}
 
 
 def _require_every_class(splits: dict[SplitName, SplitRows], schema: LabelSchema, where: str) -> None:

@@ -106,7 +106,10 @@ _LEAK_COLUMNS = ("id", "split", "file", "kind", "similarity", "repeats_id", "rep
 
 
 def _leak_rows(rows: PreparedRows) -> Iterator[tuple[object, ...]]:
-    """Each row that repeats one of another split, with the most similar row that was found there."""
+    """Each row that repeats one of another split, with the most similar row that was found there.
+
+    Then those that the run which is trained on from has learned from, of which no more is known.
+    """
     for name, found in rows.leaked.items():
         ids = rows.splits[name].examples.ids
         learned = [
@@ -117,6 +120,11 @@ def _leak_rows(rows: PreparedRows) -> Iterator[tuple[object, ...]]:
         for row, source, similarity, kind in zip(found.rows, found.sources, found.similarities, found.kinds, strict=True):
             what = LEAK_KINDS[kind], round(float(similarity), 4)
             yield ids[int(row)].as_py(), name, rows.files[name], *what, *learned[int(source)]
+    for name, before in rows.learned_before.items():
+        listed = set(rows.leaked[name].rows.tolist()) if name in rows.leaked else set()
+        ids = rows.splits[name].examples.ids
+        for row in (row for row in before.nonzero()[0].tolist() if row not in listed):
+            yield ids[row].as_py(), name, rows.files[name], "earlier_run", 1.0, "", "", ""
 
 
 def _split_rows(rows: PreparedRows) -> Iterator[tuple[str, str, int, str]]:
