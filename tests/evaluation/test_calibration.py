@@ -52,12 +52,18 @@ class TestFitTemperature:
     def test_it_minimises_log_loss_and_prior(self):
         logits, targets = draw(200, 5, 2.0, seed=1)
 
-        def objective(inverse):
-            loss = log_loss(targets, probabilities(logits, SINGLE_LABEL, 1 / inverse), labels=range(5))
-            return 200 * loss + (inverse - 1) ** 2 / (2 * 0.25**2)
+        def objective(logarithm):
+            loss = log_loss(targets, probabilities(logits, SINGLE_LABEL, np.exp(logarithm)), labels=range(5))
+            return 200 * loss + logarithm**2 / (2 * 0.35**2)
 
-        best = minimize_scalar(objective, bounds=(0.05, 20), method="bounded", options={"xatol": 1e-9}).x
-        assert fit_temperature(logits, targets, SINGLE_LABEL) == pytest.approx(1 / best, rel=1e-5)
+        best = minimize_scalar(objective, bounds=(-3, 3), method="bounded", options={"xatol": 1e-9}).x
+        assert fit_temperature(logits, targets, SINGLE_LABEL) == pytest.approx(np.exp(best), rel=1e-5)
+
+    @pytest.mark.parametrize("temperature", [0.15, 0.3, 4.0])
+    def test_a_few_hundred_rows_are_enough_for_a_model_that_is_far_off(self, temperature):
+        # One that has hardly begun to learn many classes is far too cautious.
+        logits, targets = draw(300, 60, temperature, seed=2)
+        assert fit_temperature(logits, targets, SINGLE_LABEL) == pytest.approx(temperature, rel=0.2)
 
     def test_right_probabilities_are_left_alone_nineteen_times_in_twenty(self):
         kept = sum(fit_temperature(*draw(200, 3, 1.0, seed), SINGLE_LABEL) == 1 for seed in range(100))
@@ -86,12 +92,13 @@ class TestFitTemperature:
         exact = 4.0 / np.log(80 / 20)
         found = [fit_temperature(np.tile(logits, (k, 1)), np.tile(targets, k), SINGLE_LABEL) for k in (1, 10, 100)]
         assert 1 < found[0] < found[1] < found[2] < exact
-        assert found[2] == pytest.approx(exact, rel=0.002)
+        assert found[2] == pytest.approx(exact, rel=0.005)
 
     def test_a_model_that_is_always_wrong_gets_the_highest_temperature(self):
-        temperature = fit_temperature(*margin(5.0, 0, 100), SINGLE_LABEL)
-        assert temperature == 20
-        assert DecisionRule(temperature).temperature == 20
+        assert fit_temperature(*margin(5.0, 0, 100), SINGLE_LABEL) > 10
+        temperature = fit_temperature(*margin(5.0, 0, 10_000), SINGLE_LABEL)
+        assert temperature == pytest.approx(20)
+        assert DecisionRule(temperature).temperature == temperature
 
     def test_logits_that_say_nothing_are_left_alone(self):
         assert fit_temperature(np.zeros((30, 3)), np.arange(30) % 3, SINGLE_LABEL) == 1
