@@ -1,12 +1,17 @@
 """Signals that ask a program to end. They are raised for real, in this process."""
 
+import os
+import random
 import signal
+import subprocess
 import threading
 import time
 
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
 
-from surefit.interruption import answer_signals, interrupt, orderly_stop
+from surefit.interruption import answer_signals, interrupt, orderly_stop, stop_afterwards
 
 NUMBERS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
@@ -88,3 +93,36 @@ def test_signals_in_quick_succession_interrupt_once_and_a_later_one_again(handle
     time.sleep(1.1)
     with pytest.raises(KeyboardInterrupt):
         signal.raise_signal(signal.SIGINT)
+
+
+def stopped_in_the_middle(done):
+    with stop_afterwards():
+        signal.raise_signal(signal.SIGINT)
+        done.append(True)
+
+
+def test_a_stop_waits_for_what_is_under_way():
+    done = []
+    with pytest.raises(KeyboardInterrupt):
+        stopped_in_the_middle(done)
+    assert done
+    with stop_afterwards():
+        pass
+
+
+def read_again_and_again(path):
+    for _ in range(2000):
+        with stop_afterwards():
+            load_file(path)
+
+
+def test_a_stop_while_tensors_are_read_is_no_damage(tmp_path):
+    """Without waiting, most of these signals come back as errors of the library that reads them."""
+    save_file({f"weight {number}": torch.ones(384, 384) for number in range(100)}, tmp_path / "model.safetensors")
+    source = random.Random(0)
+    for _ in range(12):
+        # From another process, since one of this process comes between two of Python's own steps.
+        signals = subprocess.Popen(["sh", "-c", f"sleep {source.uniform(0.01, 0.1):.3f}; kill -INT {os.getpid()}"])
+        with pytest.raises(KeyboardInterrupt):
+            read_again_and_again(tmp_path / "model.safetensors")
+        signals.wait()

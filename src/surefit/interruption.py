@@ -72,3 +72,15 @@ def orderly_stop() -> Iterator[StopRequest]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def stop_afterwards() -> Iterator[None]:
+    """While open, signals that ask to end wait until what is under way is done.
+
+    For libraries that take the KeyboardInterrupt for an error of their own, as safetensors does while it makes tensors.
+    """
+    with orderly_stop() as stop:
+        yield
+    if stop.requested:
+        interrupt()

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from surefit.artifacts import read_json
 from surefit.errors import ModelError, RunError
+from surefit.interruption import stop_afterwards
 from surefit.text.tokenizer import TextTokenizer
 
 CONFIG = "config.json"
@@ -184,7 +185,7 @@ def _require_agreement(tokenizer: TextTokenizer, file: Path) -> None:
 
 def _read_file(path: Path) -> dict[str, Tensor]:
     try:
-        with safe_open(path, framework="pt") as file:
+        with stop_afterwards(), safe_open(path, framework="pt") as file:
             return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (the file is no mapping)
     except FileNotFoundError:
         raise ModelError(f"{path} is missing") from None

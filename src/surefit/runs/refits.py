@@ -25,6 +25,7 @@ from surefit.evaluation.calibration import fit_temperature
 from surefit.evaluation.learning_curve import SHARES, FittedOnShare, LearningCurve, draw_curve, nested_subsets
 from surefit.evaluation.seeds import SeedSpread, spread_over_seeds
 from surefit.inference.engine import predict_logits
+from surefit.interruption import stop_afterwards
 from surefit.model.pretrained import load_pretrained
 from surefit.progress import Progress
 from surefit.runs.fine_tune import fit_job
@@ -213,7 +214,7 @@ def _read(file: Path, job: Job, progress: Progress) -> RefitAnswers | None:
     if not file.is_file():
         return None
     try:
-        with safe_open(file, "numpy") as opened:
+        with stop_afterwards(), safe_open(file, "numpy") as opened:
             tensors = {name: opened.get_tensor(name) for name in ("logits", "temperature")}
             whole = (opened.metadata() or {}).get("sha256") == _hash(tensors)
     except SafetensorError:

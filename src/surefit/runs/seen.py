@@ -19,6 +19,7 @@ from surefit.artifacts import RunDirectory, atomic_writer, model_directory, read
 from surefit.data.clean import BoolArray, Int8Array
 from surefit.data.duplicates import text_hashes
 from surefit.data.split import SPLIT_NAMES, SplitName
+from surefit.interruption import stop_afterwards
 from surefit.model.saved import FACTS
 from surefit.runs.leaks import LEARNED_UNKNOWN
 from surefit.types import Examples
@@ -103,7 +104,7 @@ def read_seen(model: Path) -> SeenTexts:
     if not path.is_file() or sha256_of(path) != read_json(model_directory(model) / FACTS).get("seen_texts_sha256"):
         return nothing
     try:
-        with safe_open(path, "numpy") as file:
+        with stop_afterwards(), safe_open(path, "numpy") as file:
             hashes, splits = file.get_tensor("hashes"), file.get_tensor("splits")
             complete = (file.metadata() or {}).get("complete") == "true"
     except (OSError, SafetensorError):

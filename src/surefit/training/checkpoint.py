@@ -28,6 +28,7 @@ from torch import Tensor, nn
 
 from surefit.artifacts import SCHEMA_VERSION, remove, sha256_of
 from surefit.errors import RunError
+from surefit.interruption import stop_afterwards
 from surefit.progress import Progress
 from surefit.training.dynamics import TrainingDynamics
 from surefit.training.optimizer import AdamW
@@ -197,7 +198,8 @@ def _verified(checkpoint: Path) -> tuple[dict[str, dict[str, Tensor]], TrainingS
         _require_file(file)
         if sha256_of(file) != expected_hash:
             raise _DamageError(f"{file} was changed after it was written")
-    tensors = {name: load_file(checkpoint / name) for name in files}
+    with stop_afterwards():
+        tensors = {name: load_file(checkpoint / name) for name in files}
     dynamics = TrainingDynamics.from_tensors(tensors[_DYNAMICS])
     return tensors, TrainingState.from_dict(content["state"], tensors[_BEST], dynamics)
 
