@@ -147,6 +147,11 @@ def thresholds_of_class(class_id: int, threshold: float, classes: int) -> tuple[
     return tuple(threshold if other == class_id else 1.0 - threshold for other in range(classes))
 
 
+def decided_on(scores: FloatArray, threshold: float) -> NDArray[np.bool_]:
+    """Which rows a class is decided on for, by its score against the others and its threshold, as `scores` in shape."""
+    return np.asarray(scores > threshold, dtype=np.bool_)
+
+
 def expected_costs(probabilities: FloatArray, costs: tuple[tuple[float, ...], ...]) -> FloatArray:
     """What each answer to each row costs on average, by the probabilities (Elkan 2001, equation 1).
 

@@ -3,9 +3,10 @@ import json
 import numpy as np
 import pytest
 from scipy.special import softmax
+from scipy.stats import binomtest
 from sklearn.metrics import precision_recall_fscore_support
 
-from surefit.decision import decide, scores_against_others
+from surefit.decision import ABSTAINED_ID, decide, scores_against_others
 from surefit.evaluation.requests import DecisionRequest
 from surefit.evaluation.threshold_report import threshold_report
 from surefit.evaluation.thresholds import ScoredRows, fit_rule
@@ -22,9 +23,10 @@ def scored(n, classes=3, seed=0):
     return ScoredRows(softmax(1.5 * evidence, axis=1), targets)
 
 
-def reported(request, validation=None, test=None, schema=THREE):
+def reported(request, validation=None, test=None, schema=THREE, groups=None):
     validation, test = validation or scored(900), test or scored(1200, seed=1)
-    return threshold_report(validation, test, schema, request, fit_rule(validation, schema, request))
+    groups = np.arange(len(test)) if groups is None else groups
+    return threshold_report(validation, test, groups, schema, request, fit_rule(validation, schema, request))
 
 
 def test_each_class_has_its_threshold_of_best_f1_fitted_on_validation_and_judged_on_test():
@@ -122,7 +124,7 @@ def test_one_row_and_classes_without_rows_are_no_error(asked):
     report = reported(DecisionRequest(**asked), one, one)
     content = json.loads(json.dumps(report.to_dict(), allow_nan=False))
     assert set(content) == {"request", "fitted", "per_class", "curves", "coverage", "costs"}
-    assert content["per_class"]["a"] == {"threshold": None, "validation": None, "test": None}
+    assert content["per_class"]["a"] == dict.fromkeys(("threshold", "validation", "test", "test_intervals"))
 
 
 def test_a_class_without_test_rows_has_figures_of_zero():
@@ -131,3 +133,31 @@ def test_a_class_without_test_rows_has_figures_of_zero():
     report = reported(DecisionRequest(), test=ScoredRows(test.probabilities[kept], test.targets[kept]))
     assert (report.per_class["c"].test.recall, report.per_class["c"].test.support) == (0.0, 0)
     assert set(report.curves["c"].recall) == {0.0}
+
+
+def test_figures_of_test_rows_have_intervals_by_groups():
+    test = scored(1200, seed=1)
+    alone = reported(DecisionRequest(max_error=0.05), test=test)
+    answers = decide(test.probabilities, THREE, alone.fitted.rule)
+    answered = answers != ABSTAINED_ID
+    wrong = int((answers != test.targets)[answered].sum())
+    wilson = binomtest(wrong, int(answered.sum())).proportion_ci(method="wilson")
+    assert alone.coverage.chosen.error_interval == pytest.approx((wilson.low, wilson.high))
+    twice = ScoredRows(np.repeat(test.probabilities, 2, axis=0), np.repeat(test.targets, 2))
+    together = reported(DecisionRequest(max_error=0.05), test=twice, groups=np.repeat(np.arange(1200), 2))
+    assert together.coverage.chosen.error_interval == pytest.approx(alone.coverage.chosen.error_interval)
+    for name, found in alone.per_class.items():
+        for figure in ("precision", "recall", "f1"):
+            low, high = getattr(found.test_intervals, figure)
+            assert low < getattr(found.test, figure) < high
+            assert high - low < 0.1
+        assert together.per_class[name].test_intervals.recall == pytest.approx(found.test_intervals.recall)
+
+
+def test_the_mean_cost_has_an_interval_where_costs_are_losses():
+    table = ((0.0, 1.0, 2.0), (5.0, 0.0, 1.0), (1.0, 1.0, 0.0))
+    costs = reported(DecisionRequest(costs=table)).costs
+    low, high = costs.rule_interval
+    assert low < costs.rule < high
+    gains = tuple(tuple(cost - 1 for cost in row) for row in table)
+    assert reported(DecisionRequest(costs=gains)).costs.rule_interval is None

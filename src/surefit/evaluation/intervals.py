@@ -100,7 +100,7 @@ def confidence_intervals(
         accuracy=accuracy,
         macro=macro,
         weighted=weighted,
-        per_class={name: _of_class(*counts.of_class(number), level) for number, name in enumerate(schema.id2label)},
+        per_class={name: class_intervals(*counts.of_class(number), level) for number, name in enumerate(schema.id2label)},
         loss=mean_interval(counts.of_groups(_log_losses(targets, probabilities, schema)), counts.rows, level),
     )
 
@@ -118,7 +118,15 @@ def _averaged(counts: ClassCounts, right: FloatArray, level: float) -> tuple[Fig
     return FigureIntervals(*limits[:3]), FigureIntervals(*limits[3:])
 
 
-def _of_class(true: FloatArray, predicted: FloatArray, both: FloatArray, level: float) -> FigureIntervals:
+def class_intervals(true: FloatArray, predicted: FloatArray, both: FloatArray, level: float = 0.95) -> FigureIntervals:
+    """Intervals of the figures of one class.
+
+    Args:
+        true: rows of each group that are of the class, shape (groups,).
+        predicted: those that are answered with it, likewise.
+        both: those that are both, likewise.
+        level: of the confidence.
+    """
     jaccard = share_interval(both, true + predicted - both, level)
     return FigureIntervals(
         precision=share_interval(both, predicted, level),

@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from surefit.decision import ABSTAINED_ID, decide, scores_against_others
+from surefit.decision import ABSTAINED_ID, decide, decided_on, scores_against_others
 from surefit.evaluation.curves import ThresholdCurve, choose_point
+from surefit.evaluation.grouped_rows import Interval, mean_interval, share_of_rows
+from surefit.evaluation.intervals import FigureIntervals, class_intervals
 from surefit.evaluation.metrics import ClassFigures
 from surefit.evaluation.requests import DecisionRequest
-from surefit.evaluation.thresholds import FittedRule, ScoredRows, answer_curve, mean_cost
-from surefit.types import DecisionRule, FloatArray, LabelSchema
+from surefit.evaluation.thresholds import FittedRule, ScoredRows, answer_costs, answer_curve
+from surefit.types import DecisionRule, FloatArray, Int64Array, LabelSchema
 
 _MOST_CURVES = 20
 _DIGITS = 6
@@ -27,11 +29,13 @@ class ClassThreshold:
         threshold: fitted on validation rows; None where none of them is of the class.
         validation: its figures there.
         test: its figures on the test rows.
+        test_intervals: of these.
     """
 
     threshold: float | None
     validation: ClassFigures | None
     test: ClassFigures | None
+    test_intervals: FigureIntervals | None
 
 
 @dataclass(frozen=True)
@@ -59,11 +63,15 @@ class AnsweredFigures:
         coverage: share of the rows that it answers.
         error: share of wrong answers among these, 0 where there are none.
         answered: rows that it answers.
+        coverage_interval: the 95% interval of the first.
+        error_interval: of the second, None where no row is answered.
     """
 
     coverage: float
     error: float
     answered: int
+    coverage_interval: Interval | None
+    error_interval: Interval | None
 
 
 @dataclass(frozen=True)
@@ -94,10 +102,12 @@ class MeanCosts:
     Attributes:
         rule: by the fitted rule.
         most_probable: were the most probable class answered to the same rows.
+        rule_interval: the 95% interval of the first; None where costs are negative, or all rows cost the same.
     """
 
     rule: float
     most_probable: float
+    rule_interval: Interval | None
 
 
 @dataclass(frozen=True)
@@ -127,21 +137,30 @@ class ThresholdReport:
 
 
 def threshold_report(
-    validation: ScoredRows, test: ScoredRows, schema: LabelSchema, request: DecisionRequest, fitted: FittedRule
+    validation: ScoredRows,
+    test: ScoredRows,
+    groups: Int64Array,
+    schema: LabelSchema,
+    request: DecisionRequest,
+    fitted: FittedRule,
 ) -> ThresholdReport:
     """Judges a fitted rule.
 
     Args:
         validation: the rows that it was fitted on.
         test: other rows, at least one.
+        groups: of these, rows with the same or nearly the same text share a number, shape (n,).
         schema: the classes of a single-label problem.
         request: what was asked for.
         fitted: what `fit_rule` made of it.
     """
+    numbers = np.unique(groups, return_inverse=True)[1]
     scores, test_scores = (scores_against_others(rows.probabilities) for rows in (validation, test))
     per_class = {
         name: _best_f1(
-            (scores[:, class_id], validation.targets == class_id), (test_scores[:, class_id], test.targets == class_id)
+            (scores[:, class_id], validation.targets == class_id),
+            (test_scores[:, class_id], test.targets == class_id),
+            numbers,
         )
         for class_id, name in enumerate(schema.id2label)
     }
@@ -157,18 +176,27 @@ def threshold_report(
         fitted,
         per_class,
         curves,
-        _coverage(validation, test, schema, fitted.rule),
-        _costs(test, schema, request, fitted),
+        _coverage(validation, test, numbers, schema, fitted.rule),
+        _costs(test, numbers, schema, request, fitted),
     )
 
 
-def _best_f1(validation: tuple[FloatArray, NDArray[np.bool_]], test: tuple[FloatArray, NDArray[np.bool_]]) -> ClassThreshold:
-    """Of one class, from its scores and which rows are of it."""
+def _best_f1(
+    validation: tuple[FloatArray, NDArray[np.bool_]], test: tuple[FloatArray, NDArray[np.bool_]], groups: Int64Array
+) -> ClassThreshold:
+    """Of one class, from its scores and which rows are of it, and the groups of the test rows."""
     if not validation[1].any():
-        return ClassThreshold(None, None, None)
+        return ClassThreshold(None, None, None, None)
     threshold = choose_point(ThresholdCurve.of(*validation), None, None).threshold
-    on_validation, on_test = (_figures(scores > threshold, of_class) for scores, of_class in (validation, test))
-    return ClassThreshold(threshold, on_validation, on_test)
+    (_, of_class), answered = test, decided_on(test[0], threshold)
+    on_validation, on_test = _figures(decided_on(validation[0], threshold), validation[1]), _figures(answered, of_class)
+    # Rows that are neither of the class nor answered with it say nothing of it.
+    concerned = of_class | answered
+    _, numbers = np.unique(groups[concerned], return_inverse=True)
+    true, predicted, both = (
+        _sums(rows[concerned].astype(np.float64), numbers) for rows in (of_class, answered, of_class & answered)
+    )
+    return ClassThreshold(threshold, on_validation, on_test, class_intervals(true, predicted, both))
 
 
 def _figures(answered: NDArray[np.bool_], of_class: NDArray[np.bool_]) -> ClassFigures:
@@ -192,7 +220,9 @@ def _precision_recall(curve: ThresholdCurve, chosen: ClassFigures) -> PrecisionR
     )
 
 
-def _coverage(validation: ScoredRows, test: ScoredRows, schema: LabelSchema, rule: DecisionRule) -> CoverageCurve:
+def _coverage(
+    validation: ScoredRows, test: ScoredRows, groups: Int64Array, schema: LabelSchema, rule: DecisionRule
+) -> CoverageCurve:
     curve = answer_curve(test, rule)
     points = curve.shown_points(curve.answered)
     return CoverageCurve(
@@ -200,25 +230,45 @@ def _coverage(validation: ScoredRows, test: ScoredRows, schema: LabelSchema, rul
         _rounded(curve.coverage[points]),
         _rounded(1 - curve.precision[points]),
         curve.area_of_error,
-        _answered(validation, schema, rule),
-        _answered(test, schema, rule),
+        _answered(validation, np.arange(len(validation)), schema, rule),
+        _answered(test, groups, schema, rule),
     )
 
 
-def _answered(rows: ScoredRows, schema: LabelSchema, rule: DecisionRule) -> AnsweredFigures:
+def _answered(rows: ScoredRows, groups: Int64Array, schema: LabelSchema, rule: DecisionRule) -> AnsweredFigures:
     answers = decide(rows.probabilities, schema, rule)
-    answered = int(np.count_nonzero(answers != ABSTAINED_ID))
-    wrong = answered - int(np.count_nonzero(answers == rows.targets))
-    return AnsweredFigures(answered / max(len(rows), 1), wrong / max(answered, 1), answered)
+    answered = answers != ABSTAINED_ID
+    wrong = (answers != rows.targets)[answered]
+    return AnsweredFigures(
+        float(answered.mean()) if len(answered) else 0.0,
+        float(wrong.mean()) if len(wrong) else 0.0,
+        int(np.count_nonzero(answered)),
+        share_of_rows(answered, groups),
+        share_of_rows(wrong, groups[answered]),
+    )
 
 
-def _costs(test: ScoredRows, schema: LabelSchema, request: DecisionRequest, fitted: FittedRule) -> MeanCosts | None:
+def _costs(
+    test: ScoredRows, groups: Int64Array, schema: LabelSchema, request: DecisionRequest, fitted: FittedRule
+) -> MeanCosts | None:
     if request.costs is None:
         return None
     answered = decide(test.probabilities, schema, fitted.rule) != ABSTAINED_ID
     rows = ScoredRows(test.probabilities[answered], test.targets[answered])
-    own, others = (mean_cost(rows, schema, rule, request.costs) for rule in (fitted.rule, DecisionRule()))
-    return MeanCosts(own, others)
+    own, others = (answer_costs(rows, schema, rule, request.costs) for rule in (fitted.rule, DecisionRule()))
+    return MeanCosts(float(np.mean(own or [0.0])), float(np.mean(others or [0.0])), _interval(own, groups[answered]))
+
+
+def _interval(costs: list[float], groups: Int64Array) -> Interval | None:
+    if not costs or min(costs) < 0:
+        return None
+    _, numbers, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    return mean_interval(_sums(np.array(costs), numbers), sizes.astype(np.float64), 0.95)
+
+
+def _sums(values: FloatArray, groups: Int64Array) -> FloatArray:
+    """Of each group, numbered from 0."""
+    return np.bincount(groups, weights=values).astype(np.float64, copy=False)
 
 
 def _exact(scores: FloatArray) -> tuple[float, ...]:

@@ -112,11 +112,17 @@ def answer_curve(rows: ScoredRows, rule: DecisionRule) -> ThresholdCurve:
 
 def mean_cost(rows: ScoredRows, schema: LabelSchema, rule: DecisionRule, costs: tuple[tuple[float, ...], ...]) -> float:
     """What an answer of the rule costs on average; 0 where it gives none."""
+    return float(np.mean(answer_costs(rows, schema, rule, costs) or [0.0]))
+
+
+def answer_costs(
+    rows: ScoredRows, schema: LabelSchema, rule: DecisionRule, costs: tuple[tuple[float, ...], ...]
+) -> list[float]:
+    """What each answer of the rule costs, of the rows that it answers, in their order."""
     answers = decide(rows.probabilities, schema, rule)
     answered = answers != ABSTAINED_ID
-    if not answered.any():
-        return 0.0
-    return float(np.array(costs)[rows.targets[answered], answers[answered]].mean())
+    found: list[float] = np.array(costs)[rows.targets[answered], answers[answered]].tolist()
+    return found
 
 
 def _fit_class(rows: ScoredRows, schema: LabelSchema, request: DecisionRequest, plain: DecisionRule) -> FittedRule:

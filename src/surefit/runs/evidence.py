@@ -110,7 +110,7 @@ def gather_evidence(
         "baselines": baselines.to_dict(),
         "calibration": calibration.to_dict(),
         "thresholds": threshold_report(
-            outcome.scored["validation"], outcome.scored["test"], schema, job.request, outcome.fitted
+            outcome.scored["validation"], outcome.scored["test"], groups, schema, job.request, outcome.fitted
         ).to_dict(),
         "overfitting": {
             "training_rows": outcome.training_rows,
