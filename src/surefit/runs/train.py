@@ -145,17 +145,7 @@ def _train(
                 _audit(job, sources, Progress() if going_on else progress),
                 None if earlier is None else earlier.seen,
             )
-            embedded = embed_rows(job, progress)
-            state = fine_tune(job, directory, recorder, progress)
-            refits = train_refits(job, directory, progress)
-            end = conclude(job, state, embedded, refits, recorder, progress)
-            _save(directory, pretrained, end, facts)
-            write_label_issues(directory, rows, end.evidence.label_issues, end.data_map)
-            write_training_rows(directory, rows, end.data_map)
-            write_mistakes(directory, rows, end.outcome.judged["test"])
-            write_json(directory.prediction_trace, _trace_carried(directory, job, end).to_dict())
-            write_report(directory, end.metrics, end.trace, directory.report)
-            write_results(directory, end.metrics, end.trace, rows, end.outcome.judged["test"])
+            _fit_and_write(job, directory, facts, recorder, progress)
         except (Interrupted, KeyboardInterrupt) as stopped:
             what = str(stopped) or "interrupted; what was done is saved"
             raise Interrupted(f"{what}; go on with: {resume_command(sources, directory)}") from None
@@ -164,6 +154,23 @@ def _train(
     if complete:
         progress.note(f"the run {directory.path} is complete; there is nothing to resume")
     return finished
+
+
+def _fit_and_write(
+    job: Job, directory: RunDirectory, facts: dict[str, Any], recorder: PipelineRecorder, progress: Progress
+) -> None:
+    """From encoded rows to a complete run."""
+    embedded = embed_rows(job, progress)
+    state = fine_tune(job, directory, recorder, progress)
+    refits = train_refits(job, directory, progress)
+    end = conclude(job, state, embedded, refits, recorder, progress)
+    _save(directory, job.pretrained, end, facts)
+    write_label_issues(directory, job.rows, end.evidence.label_issues, end.data_map)
+    write_training_rows(directory, job.rows, end.data_map)
+    write_mistakes(directory, job.rows, end.outcome.judged["test"])
+    write_json(directory.prediction_trace, _trace_carried(directory, job, end).to_dict())
+    write_report(directory, end.metrics, end.trace, directory.report)
+    write_results(directory, end.metrics, end.trace, job.rows, end.outcome.judged["test"])
 
 
 def _facts(job: Job, sources: Sources) -> dict[str, Any]:
