@@ -132,7 +132,11 @@ def test_the_kept_epoch_is_the_one_that_was_evaluated(trained_run):
         "best_epoch": training.best_epoch,
         "steps": len(training.step_losses),
     }
-    assert metrics["validation"]["loss"] == pytest.approx(kept.validation_loss, rel=1e-6)
+    # The temperature is fitted to these rows, and taken only where it makes their loss less.
+    assert (metrics["calibration"]["temperature"] == 1) == (
+        metrics["validation"]["loss"] == pytest.approx(kept.validation_loss)
+    )
+    assert metrics["validation"]["loss"] <= kept.validation_loss * (1 + 1e-6)
     assert metrics["validation"]["accuracy"] == kept.accuracy
 
 
@@ -203,8 +207,12 @@ def best_weights(run):
     return load_file(checkpoint / "best.safetensors")
 
 
-def test_the_saved_model_holds_the_weights_of_the_best_epoch(run):
-    assert_close(load_file(run.model / "model.safetensors"), best_weights(run), rtol=0, atol=0)
+def test_the_saved_model_holds_the_weights_of_the_best_epoch_with_the_temperature_in_the_last_layer(run, trained_run):
+    saved, best = load_file(run.model / "model.safetensors"), best_weights(run)
+    temperature = trained_run.metrics["calibration"]["temperature"]
+    for name in ("classifier.weight", "classifier.bias"):
+        assert_close(saved.pop(name), best.pop(name) / temperature)
+    assert_close(saved, best, rtol=0, atol=0)
 
 
 def test_the_same_seed_gives_the_same_run_and_another_seed_another(run, learnable_csv, tiny_bert, tmp_path):
