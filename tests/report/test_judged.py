@@ -108,5 +108,30 @@ def test_few_curves_of_many_are_drawn_the_weakest(metrics):
         f"class {number}": curve | {"chosen": curve["chosen"] | {"f1": number / 15}} for number in range(15)
     }
     view = view_of(judged.decision, metrics)
-    assert [name for name, _ in view["curves"]] == [f"class {number}" for number in range(6)]
-    assert view["left_out"] == 9
+    assert [curve["name"] for curve in view["curves"]] == [f"class {number}" for number in range(6)]
+    assert (view["classes"], view["kept"]) == (15, 15)
+
+
+def test_a_class_that_is_never_answered_has_no_point_in_its_chart(metrics):
+    never, answered = metrics["thresholds"]["curves"]
+    metrics["thresholds"]["curves"][never]["chosen"] |= {"precision": 0.0, "recall": 0.0, "f1": 0.0}
+    metrics["test"]["intervals"]["per_class"][never]["precision"] = None
+    curves = {curve["name"]: curve for curve in view_of(judged.decision, metrics)["curves"]}
+    assert "The rule in force never answers this class." in curves[never]["chart"]
+    assert [curves[name]["answered"] for name in (never, answered)] == [False, True]
+    assert ["the rule in force</text>" in curves[name]["chart"] for name in (never, answered)] == [False, True]
+
+
+def test_a_rule_that_answers_nothing_has_no_point_either(metrics):
+    metrics["thresholds"]["coverage"]["chosen"] = {"coverage": 0.0, "error": 0.0, "answered": 0}
+    chart = view_of(judged.decision, metrics)["coverage"]
+    assert "the rule in force answers none." in chart
+    assert "the rule in force</text>" not in chart
+
+
+def test_costs_are_compared_on_the_same_rows(metrics):
+    metrics["thresholds"]["costs"] = {"rule": 0.25, "most_probable": 1.5, "rule_interval": [0.2, 0.3125]}
+    said = view_of(judged.decision, metrics)["facts"][1]
+    assert said.endswith(
+        "costs 0.25 on average (0.2 to 0.3125); giving the most probable class to the same rows would cost 1.5."
+    )

@@ -1,18 +1,27 @@
 """The page is in order: verdict first, headings, tables and charts that everyone can read, and nothing from elsewhere."""
 
+import json
 import re
+import shutil
 from itertools import pairwise
 
 import pytest
 from reported import Page
 
 from surefit.artifacts import RunDirectory, read_json
-from surefit.report.page import SECTIONS
+from surefit.report.page import SECTIONS, figure_columns
+from surefit.runs.report import report_run
+from surefit.trace import Table
 
 
 @pytest.fixture(scope="module")
 def source(trained_run):
     return RunDirectory(trained_run.directory).report.read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def copied_run(trained_run, tmp_path):
+    return RunDirectory(shutil.copytree(trained_run.directory, tmp_path / trained_run.directory.name))
 
 
 @pytest.fixture(scope="module")
@@ -131,6 +140,26 @@ def test_figures_are_those_of_the_run(page, trained_run):
     cells = [element.said for element in section(page, "confusion") if element.name == "td"]
     expected = [str(count) for row in test["confusion_matrix"] for count in [*row, sum(row)]]
     assert cells == expected
+
+
+def test_the_gap_says_on_how_many_rows_it_stands(page, trained_run):
+    gap, validation = trained_run.metrics["overfitting"], trained_run.metrics["validation"]
+    said = section(page, "learning")[0].said
+    assert f", of {validation['n']} validation rows {gap['validation_accuracy']:.1%}: a gap of " in said
+
+
+def test_a_word_among_figures_leaves_them_a_column_of_figures():
+    table = Table("", ("class", "precision"), (("a", "0.91 (0.80 to 0.95)"), ("b", "never answered"), ("c", "<\u00a00.001")))
+    assert figure_columns(table) == [False, True]
+
+
+def test_bars_are_explained_whether_calibration_changed_something_or_not(copied_run):
+    metrics = read_json(copied_run.metrics)
+    for temperature in (1.0, 1.3):
+        metrics["calibration"]["temperature"] = temperature
+        copied_run.metrics.write_text(json.dumps(metrics), encoding="utf-8")
+        said = section(Page(report_run(copied_run.path).read_text(encoding="utf-8")), "calibration")[0].said
+        assert "A vertical bar is the range in which the true share lies in 95 of 100 cases." in said
 
 
 def test_what_the_page_holds_of_data_and_settings(page, trained_run):

@@ -27,7 +27,7 @@ def test_shares_have_two_digits_less():
     assert Wording(2).estimate(0.0, None) == "0.00 (no interval)"
 
 
-@pytest.mark.parametrize(("value", "said"), [(0.0004, "< 0.001"), (0.001, "0.001"), (0.0026, "0.003"), (1.0, "1.000")])
+@pytest.mark.parametrize(("value", "said"), [(0.0004, "<\u00a00.001"), (0.001, "0.001"), (0.0026, "0.003"), (1.0, "1.000")])
 def test_p_values(value, said):
     assert p_value(value) == said
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -14,7 +15,7 @@ def card_of(trained_run):
 
 
 def between(interval):
-    return "" if interval is None else f" [{interval[0]:.2f}, {interval[1]:.2f}]"
+    return f" [{interval[0]:.2f}, {interval[1]:.2f}]"
 
 
 def test_figures_are_those_of_the_metrics_with_their_intervals(trained_run):
@@ -56,6 +57,37 @@ def test_leaks_are_among_the_limits(trained_run, tmp_path):
     assert "of the test rows is not known" in RunDirectory(tmp_path).model_card.read_text(encoding="utf-8")
 
 
+def test_rows_without_an_answer_and_classes_that_are_never_answered_are_said_to_be(trained_run, tmp_path):
+    run = RunDirectory(trained_run.directory)
+    metrics = read_json(run.metrics)
+    test = metrics["test"]
+    assert "without an answer" not in card_of(trained_run)
+    name = next(iter(test["per_class"]))
+    test["per_class"][name] |= {"precision": 0.0, "recall": 0.0, "f1": 0.0}
+    test["intervals"]["per_class"][name]["precision"] = None
+    test["answered"] = test["n"] - 4
+    chosen = {"coverage": 0.75, "error": 0.125, "answered": test["answered"], "error_interval": [0.05, 0.2]}
+    metrics["thresholds"]["coverage"]["chosen"] = chosen
+    write_model_card(RunDirectory(tmp_path), read_json(run.settings), metrics)
+    card = RunDirectory(tmp_path).model_card.read_text(encoding="utf-8")
+    assert f"| {name} | never answered | 0.0000 [" in card
+    assert f"The rule answers {test['answered']} of them (75.0%), 12.5% of these wrong [5.0%, 20.0%]. " in card
+    assert "Accuracy, recall and F1 count rows without an answer as not right, while the verdict judges those with one." in card
+
+
+def test_nothing_in_it_shows_a_line_in_another_order(trained_run, tmp_path):
+    run = RunDirectory(trained_run.directory)
+    settings, metrics = read_json(run.settings), read_json(run.metrics)
+    settings["data"]["train"]["name"] = "rows\u202evsc.exe"
+    test = metrics["test"]
+    for figures in (test, test["intervals"]):
+        figures["per_class"] = {f"{name}\u2066\x1b[31m": of for name, of in figures["per_class"].items()}
+    write_model_card(RunDirectory(tmp_path / "of\u202etickets"), settings, metrics)
+    card = RunDirectory(tmp_path / "of\u202etickets").model_card.read_text(encoding="utf-8")
+    assert not {"\u202e", "\u2066", "\x1b"} & set(card)
+    assert "rows\ufffdvsc.exe" in card
+
+
 def test_it_says_how_the_model_compares_with_the_baselines(trained_run):
     for baseline in trained_run.metrics["baselines"].values():
         assert f"- {baseline['comparison']['sentence']}\n" in card_of(trained_run)
@@ -81,6 +113,11 @@ def test_the_command_names_the_run_as_it_was_given(trained_run, tmp_path, monkey
     columns = {"text": "text", "label": "label"}
     assert '\nsurefit predict runs/tickets "a text"\n' in written_card(trained_run, Path("runs/tickets"), columns)
     assert "\nsurefit predict 'my runs/tickets' " in written_card(trained_run, Path("my runs/tickets"), columns)
+
+
+def test_the_name_of_a_run_may_be_no_utf8(trained_run, tmp_path):
+    card = written_card(trained_run, tmp_path / os.fsdecode(b"run\xff"), {"text": "text", "label": "label"})
+    assert 'run?\' "a text"' in card
 
 
 def test_the_command_for_pairs_has_a_second_text(trained_run, tmp_path):

@@ -24,26 +24,29 @@ _PERCENT_TICKS = 6
 _TWENTIETHS = 20
 
 
-def precision_recall(identity: str, name: str, curve: Mapping[str, Any], wording: Wording) -> Markup:
+def precision_recall(identity: str, name: str, curve: Mapping[str, Any], *, answered: bool, wording: Wording) -> Markup:
     """Precision against recall of one class, with the point that the rule has chosen.
 
     Args:
         identity: of the drawing.
         name: of the class.
         curve: an entry of `thresholds.curves` in `metrics.json`.
+        answered: whether the rule answers the class to any test row; where not, it has no point.
         wording: of the figures.
     """
     chosen = curve["chosen"]
-    point = f"precision {wording.share(chosen['precision'])} at recall {wording.share(chosen['recall'])}"
+    said = f"has precision {wording.share(chosen['precision'])} at recall {wording.share(chosen['recall'])}"
 
     def draw(axes: Axes) -> None:
         axes.plot(curve["recall"], curve["precision"], color=FIRST, **_marked(curve["recall"]))
-        axes.plot(chosen["recall"], chosen["precision"], color=SECOND, label="the rule in force", **_CHOSEN)
+        if answered:
+            axes.plot(chosen["recall"], chosen["precision"], color=SECOND, label="the rule in force", **_CHOSEN)
+            _legend(axes)
         axes.set(xlabel="recall", ylabel="precision", xlim=(-0.02, 1.03), ylim=(-0.02, 1.03))
         _percent(axes, "xy")
-        _legend(axes)
 
-    return inline_svg(identity, f"Precision against recall of {name}", f"The rule in force has {point}.", draw)
+    description = f"The rule in force {said if answered else 'never answers this class'}."
+    return inline_svg(identity, f"Precision against recall of {name}", description, draw)
 
 
 def coverage_error(curve: Mapping[str, Any], wording: Wording) -> Markup:
@@ -55,18 +58,20 @@ def coverage_error(curve: Mapping[str, Any], wording: Wording) -> Markup:
     """
     chosen = curve["chosen"]
     ends = f"With every row answered, {wording.share(curve['error'][-1])} of the answers are wrong"
-    point = f"the rule in force answers {wording.share(chosen['coverage'])} with {wording.share(chosen['error'])} wrong"
+    said = f"answers {wording.share(chosen['coverage'])} with {wording.share(chosen['error'])} wrong"
 
     def draw(axes: Axes) -> None:
         axes.plot(curve["coverage"], curve["error"], color=FIRST, **_marked(curve["coverage"]))
-        axes.plot(chosen["coverage"], chosen["error"], color=SECOND, label="the rule in force", **_CHOSEN)
+        if chosen["answered"]:
+            axes.plot(chosen["coverage"], chosen["error"], color=SECOND, label="the rule in force", **_CHOSEN)
+            _legend(axes)
         highest = max(*curve["error"], chosen["error"], 0.01)
         axes.set(xlabel="rows answered", ylabel="wrong among the answers", xlim=(-0.02, 1.03))
         axes.set_ylim(-0.04 * highest, 1.15 * highest)
         _percent(axes, "xy")
-        _legend(axes)
 
-    return inline_svg("coverage", "Wrong answers against the share of rows answered", f"{ends}; {point}.", draw)
+    description = f"{ends}; the rule in force {said if chosen['answered'] else 'answers none'}."
+    return inline_svg("coverage", "Wrong answers against the share of rows answered", description, draw)
 
 
 def reliability(

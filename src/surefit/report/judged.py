@@ -10,7 +10,7 @@ from surefit.evaluation.learning_curve import curve_sentences
 from surefit.report import charts
 from surefit.report.content import ReportContent
 from surefit.report.refit_tables import curve_table, seed_tables
-from surefit.report.wording import Wording, as_sentence, p_value, points, points_between, rows
+from surefit.report.wording import UNKNOWN_OF_CLASS, Wording, as_sentence, p_value, points, points_between, rows
 from surefit.trace import Table
 
 View = dict[str, Any]
@@ -18,7 +18,8 @@ View = dict[str, Any]
 # A sign and a class of the style sheet for each grade, so that colour never stands alone.
 _SIGNS = {GOOD: ("✓", "good"), WITH_CARE: ("!", "care"), NOT_RELIABLE: ("✕", "bad")}
 _MEANINGS = {
-    GOOD: "Every check was passed, with the uncertainty of this test set taken into account.",
+    GOOD: "Every check was passed: by accuracy and the differences from simpler models with the lower ends of their ranges, by "
+    "the classes with their figures as measured, so that one may be worse than its figures; its ranges tell by how much.",
     WITH_CARE: "At least one check was not passed, or could not be decided; read the reasons before you rely on it.",
     NOT_RELIABLE: "At least one figure says that its answers must not be relied on.",
 }
@@ -28,9 +29,6 @@ _SORTED_FROM = 20
 _CLASSES_SHOWN = 100
 _CURVES_SHOWN = 6
 _SHADES = 10
-_FIGURES = ("precision", "recall", "f1")
-# Why nothing can be said of a class.
-_WITHOUT_INTERVAL = {"precision": "never answered", "recall": "no test rows", "f1": "no rows"}
 
 
 def verdict(content: ReportContent, wording: Wording) -> View:
@@ -71,7 +69,7 @@ def key_figures(content: ReportContent, wording: Wording) -> View:
     else:
         said = "between two models could be shown on so few rows"
         tiles.append(("Detectable difference", "none", said))
-    return {"tiles": tiles, "abstains": test["answered"] < test["n"]}
+    return {"tiles": tiles, "abstains": test["answered"] < test["n"], "answered": test["answered"]}
 
 
 def confusion(content: ReportContent, wording: Wording) -> View:
@@ -123,14 +121,14 @@ def classes(content: ReportContent, wording: Wording) -> View:
     for name, figures in entries[:_CLASSES_SHOWN]:
         intervals = test["intervals"]["per_class"][name]
         cells = (
-            _WITHOUT_INTERVAL[key] if intervals[key] is None else wording.estimate(figures[key], intervals[key])
-            for key in _FIGURES
+            UNKNOWN_OF_CLASS[key] if intervals[key] is None else wording.estimate(figures[key], intervals[key])
+            for key in UNKNOWN_OF_CLASS
         )
         shown.append((name, *cells, f"{figures['support']:,}"))
     averages = tuple(
         (
             f"{kind} average",
-            *(wording.estimate(test[kind][key], test["intervals"][kind][key]) for key in _FIGURES),
+            *(wording.estimate(test[kind][key], test["intervals"][kind][key]) for key in UNKNOWN_OF_CLASS),
             f"{test['n']:,}",
         )
         for kind in ("macro", "weighted")
@@ -182,25 +180,30 @@ def decision(content: ReportContent, wording: Wording) -> View:
     found, test = content.metrics["thresholds"], content.metrics["test"]
     chosen, curves = found["coverage"]["chosen"], found["curves"]
     weakest = sorted(curves, key=lambda name: float(curves[name]["chosen"]["f1"]))[:_CURVES_SHOWN]
-    drawn = [
-        (name, charts.precision_recall(f"pr{number}", name, curves[name], wording))
-        for number, name in enumerate(name for name in curves if name in weakest)
-    ]
+    of_class = test["intervals"]["per_class"]
+    drawn = []
+    for number, name in enumerate(name for name in curves if name in weakest):
+        answered = of_class[name]["precision"] is not None
+        chart = charts.precision_recall(f"pr{number}", name, curves[name], answered=answered, wording=wording)
+        drawn.append({"name": name, "chart": chart, "answered": answered})
     on_test = f"It answers {chosen['answered']:,} of {rows(test['n'], 'test row')}"
     if chosen["answered"]:
-        on_test += f", of which {wording.share(chosen['error'])} are wrong"
+        on_test += f", of which {wording.share(chosen['error'])} ({wording.share_between(chosen['error_interval'])}) are wrong"
     facts = [f"{on_test}."]
     costs = found["costs"]
     if costs is not None:
-        always = f"always giving the most probable class would cost {costs['most_probable']:.4g}"
-        facts.append(f"By the table of costs, an answer costs {costs['rule']:.4g} on average; {always}.")
+        others = f"giving the most probable class to the same rows would cost {costs['most_probable']:.4g}"
+        between = costs["rule_interval"]
+        range_ = "" if between is None else f" ({between[0]:.4g} to {between[1]:.4g})"
+        facts.append(f"By the table of costs, an answer costs {costs['rule']:.4g} on average{range_}; {others}.")
     return {
         "sentence": found["fitted"]["sentence"],
         "reached": found["fitted"]["reached"],
         "facts": facts,
         "coverage": charts.coverage_error(found["coverage"], wording),
         "curves": drawn,
-        "left_out": len(test["per_class"]) - len(drawn),
+        "classes": len(test["per_class"]),
+        "kept": len(curves),
     }
 
 
@@ -241,9 +244,11 @@ def learning(content: ReportContent, wording: Wording) -> View:
     found, curve = content.metrics["overfitting"], content.metrics["learning_curve"]
     seeds = content.metrics.get("seeds")
     training, validation = wording.share(found["training_accuracy"]), wording.share(found["validation_accuracy"])
-    learned = f"Of {found['training_rows']:,} rows that it learned from, the model knows {training}"
+    learned = f"Of {rows(found['training_rows'])} that it learned from, the model knows {training}"
+    gap = [100 * end for end in found["gap_interval"]]
+    known = f"{learned}, of {rows(content.metrics['validation']['n'], 'validation row')} {validation}"
     return {
-        "sentence": f"{learned}, of the validation rows {validation}: a gap of {points(100 * found['gap'])} points.",
+        "sentence": f"{known}: a gap of {points(100 * found['gap'])} points ({points_between(gap)}).",
         "ended": content.trace.training.ended,
         "loss": charts.loss(content.trace.training),
         "learning": charts.learning_curve(curve, wording),

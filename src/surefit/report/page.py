@@ -18,7 +18,7 @@ from surefit.printable import printable
 from surefit.report import grounds, judged
 from surefit.report.content import ReportContent
 from surefit.report.judged import View
-from surefit.report.wording import Wording
+from surefit.report.wording import UNKNOWN_OF_CLASS, Wording
 from surefit.trace import Table
 
 if TYPE_CHECKING:
@@ -205,6 +205,6 @@ def figure_columns(table: Table) -> list[bool]:
 
 
 def _are_figures(cells: list[str]) -> bool:
-    filled = [cell for cell in cells if cell]
-    begin_so = (cell.lstrip("+-< ")[:1].isdigit() and len(cell) < _LONGEST_FIGURE for cell in filled)
+    filled = [cell for cell in cells if cell and cell not in UNKNOWN_OF_CLASS.values()]
+    begin_so = (cell.lstrip("+-< \u00a0")[:1].isdigit() and len(cell) < _LONGEST_FIGURE for cell in filled)
     return bool(filled) and all(begin_so)

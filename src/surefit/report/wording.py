@@ -10,6 +10,8 @@ from typing import Any
 # Of a text, no more is shown; the files have it whole.
 _SHOWN_CHARACTERS = 600
 _LEAST_DIGITS, _MOST_DIGITS = 2, 4
+# The figures of a class, and why one of them that has no interval cannot be known.
+UNKNOWN_OF_CLASS = {"precision": "never answered", "recall": "no test rows", "f1": "no rows"}
 
 
 @dataclass(frozen=True)
@@ -65,8 +67,8 @@ def points_between(interval: Sequence[float]) -> str:
 
 
 def p_value(value: float) -> str:
-    """0.003, or that it is less than can be shown."""
-    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+    """0.003, or that it is less than can be shown; no line ends within it."""
+    return "<\u00a00.001" if value < 0.001 else f"{value:.3f}"
 
 
 def size(count: int) -> str:

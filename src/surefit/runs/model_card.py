@@ -8,13 +8,16 @@ from typing import Any
 
 from surefit.artifacts import RunDirectory, atomic_writer
 from surefit.evaluation.learning_curve import curve_sentences
+from surefit.printable import printable
+from surefit.report.wording import UNKNOWN_OF_CLASS, rows
 from surefit.runs.leaks import leak_warnings, unseen
 
 
 def write_model_card(run: RunDirectory, settings: Mapping[str, Any], metrics: Mapping[str, Any]) -> None:
     """Writes the model card from what `settings.json` and `metrics.json` hold."""
-    with atomic_writer(run.model_card) as file:
-        file.write("\n".join(_lines(run, settings, metrics)) + "\n")
+    card = printable("\n".join(_lines(run, settings, metrics))) + "\n"
+    with atomic_writer(run.model_card, binary=True) as file:
+        file.write(card.encode("utf-8", "replace"))  # a directory's name may be no UTF-8
 
 
 def _lines(run: RunDirectory, settings: Mapping[str, Any], metrics: Mapping[str, Any]) -> list[str]:
@@ -50,7 +53,7 @@ def _lines(run: RunDirectory, settings: Mapping[str, Any], metrics: Mapping[str,
         "## How it was made",
         "",
         f"- data: {_cell(data['name'])}, SHA-256 {data['sha256']}",
-        f"- seed {settings['settings']['seed']}, {metrics['training']['epochs']} epochs, epoch "
+        f"- seed {settings['settings']['seed']}, {rows(metrics['training']['epochs'], 'epoch')}, epoch "
         f"{metrics['training']['best_epoch']} kept, rows cut at {settings['max_length']} tokens",
         f"- machine: {machine['processor']}, threads: {machine['threads']}, {machine['device']}, {machine['precision']}",
         f"- versions: {', '.join(f'{name} {number}' for name, number in settings['versions'].items())}",
@@ -75,6 +78,7 @@ def _figures(metrics: Mapping[str, Any]) -> list[str]:
     said = ", ".join(f"{name} {value:.4f}{_between(interval)}" for name, (value, interval) in figures.items())
     return [
         f"On {test['n']} test rows {unseen(metrics)}: {said}. Brackets hold 95% intervals.",
+        *_abstained(test, metrics["thresholds"]["coverage"]["chosen"]),
         "",
         *(f"- {entry['comparison']['sentence']}" for entry in metrics["baselines"].values()),
         "",
@@ -84,13 +88,29 @@ def _figures(metrics: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def _abstained(test: Mapping[str, Any], chosen: Mapping[str, Any]) -> list[str]:
+    """What a rule that abstains does on the test rows, and how the figures count it."""
+    if test["answered"] == test["n"]:
+        return []
+    answers = f"The rule answers {test['answered']} of them ({chosen['coverage']:.1%})"
+    counted = "Accuracy, recall and F1 count rows without an answer as not right"
+    if test["answered"]:
+        low, high = chosen["error_interval"]
+        answers += f", {chosen['error']:.1%} of these wrong [{low:.1%}, {high:.1%}]"
+        counted += ", while the verdict judges those with one"
+    return [f"{answers}. {counted}. Differences from simpler models count what the model would say of every row."]
+
+
 def _class_row(name: str, of: Mapping[str, Any], intervals: Mapping[str, Any]) -> str:
-    figures = (f"{of[figure]:.4f}{_between(intervals[figure])}" for figure in ("precision", "recall", "f1"))
+    figures = (
+        unknown if intervals[figure] is None else f"{of[figure]:.4f}{_between(intervals[figure])}"
+        for figure, unknown in UNKNOWN_OF_CLASS.items()
+    )
     return f"| {_cell(name)} | {' | '.join(figures)} | {of['support']} |"
 
 
-def _between(interval: Sequence[float] | None) -> str:
-    return "" if interval is None else f" [{interval[0]:.2f}, {interval[1]:.2f}]"
+def _between(interval: Sequence[float]) -> str:
+    return f" [{interval[0]:.2f}, {interval[1]:.2f}]"
 
 
 def _limits(metrics: Mapping[str, Any]) -> list[str]:
@@ -100,8 +120,8 @@ def _limits(metrics: Mapping[str, Any]) -> list[str]:
         "The figures hold for texts like those of the test rows, and for no others.",
         *_leaks(metrics["leaks"]),
         f"{metrics['label_issues']['sentence']}.",
-        f"It knows {gap['training_accuracy']:.1%} of the rows that it learned from and {gap['validation_accuracy']:.1%} of the "
-        "validation rows.",
+        f"It knows {gap['training_accuracy']:.1%} of {rows(gap['training_rows'])} that it learned from and "
+        f"{gap['validation_accuracy']:.1%} of {rows(metrics['validation']['n'], 'validation row')}.",
         f"More labels: {'; '.join(curve_sentences(metrics['learning_curve']))}.",
         *([f"Other seeds: {metrics['seeds']['sentence']}."] if "seeds" in metrics else []),
     ]

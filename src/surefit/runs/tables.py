@@ -141,7 +141,7 @@ def _refits(metrics: Mapping[str, Any]) -> tuple[Table, ...]:
 
 def _further(metrics: Mapping[str, Any]) -> Table:
     fitting = metrics["overfitting"]
-    known = f"{fitting['training_accuracy']:.2%} of the training rows are decided right, {fitting['validation_accuracy']:.2%}"
+    known = f"it knows {fitting['training_accuracy']:.2%} of the rows it learned from, {fitting['validation_accuracy']:.2%}"
     rows = (
         ("decision rule", metrics["thresholds"]["fitted"]["sentence"]),
         ("probabilities", metrics["calibration"]["sentence"]),
