@@ -14,12 +14,14 @@ from surefit.config import (
     Settings,
     SplitSettings,
     TrainingSettings,
+    VerdictSettings,
     build_groups,
     describe,
+    options_of_file,
 )
 from surefit.errors import UsageError
 
-GROUPS = (ReadSettings, SplitSettings, ModelSettings, TrainingSettings, EvidenceSettings, MachineSettings)
+GROUPS = (ReadSettings, SplitSettings, ModelSettings, TrainingSettings, EvidenceSettings, VerdictSettings, MachineSettings)
 
 
 @pytest.mark.parametrize(
@@ -86,8 +88,10 @@ def test_value_out_of_range_is_a_sentence_that_names_the_flag(options):
         ({"epochs": True}, "--epochs must be a whole number, got True"),
         ({"epochs": None}, "--epochs must be a whole number, got None"),
         ({"learning_rate": "fast"}, "--learning-rate must be a finite number, got 'fast'"),
-        ({"header": "no"}, "--header must be true or false, got 'no'"),
-        ({"header": 0}, "--header must be true or false, got 0"),
+        ({"header": "no"}, "header must be true or false, got 'no'"),
+        ({"header": 0}, "header must be true or false, got 0"),
+        ({"good_accuracy": "high"}, "good_accuracy must be a finite number, got 'high'"),
+        ({"test_rows": 1.5}, "test_rows must be a whole number, got 1.5"),
         ({"model": None}, "--model must be text, got None"),
         ({"text": 5}, "--text must be text, got 5"),
         ({"delimiter": 5}, "--delimiter must be text, got 5"),
@@ -122,9 +126,50 @@ def test_unknown_name_offers_the_nearest(name, nearest):
         Settings.from_options({name: 1})
 
 
-def test_unknown_name_like_no_other_lists_all():
-    with pytest.raises(UsageError, match=r"the settings are .*batch_size, .*weight_decay"):
+def test_unknown_name_like_no_other_says_where_the_settings_are_listed():
+    with pytest.raises(UsageError) as refused:
         Settings.from_options({"xyzzy": 1})
+    assert str(refused.value) == "there is no setting 'xyzzy' (see surefit train --help, and Settings in README.md)"
+
+
+@pytest.mark.parametrize(("options", "said"), [({"good_recall": 1.5}, "from 0 to 1, got 1.5"), ({"test_rows": 0}, "1 or more")])
+def test_limit_of_the_verdict_out_of_range_is_called_as_in_the_file(options, said):
+    with pytest.raises(UsageError, match=f"^{next(iter(options))} must be {said}"):
+        Settings.from_options(options)
+
+
+def test_settings_of_a_file_stand_alone_or_in_the_table_of_their_group(tmp_path):
+    path = tmp_path / "settings.toml"
+    path.write_text("seed = 7\nepochs = 1\n[verdict]\ngood_accuracy = 0.9\n[training]\nbatch_size = 8\n")
+    assert options_of_file(path) == {"seed": 7, "epochs": 1, "good_accuracy": 0.9, "batch_size": 8}
+    path.write_text("[model]\nmodel = 'here'\nmax_length = 64\n")  # the group has the name of a setting
+    assert options_of_file(path) == {"model": "here", "max_length": 64}
+    path.write_text("model = 'here'\n")
+    assert options_of_file(path) == {"model": "here"}
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("[training]\ngood_accuracy = 0.9", "good_accuracy stands in [training] and belongs to [verdict]"),
+        ("[training]\nseed = 1", "seed stands in [training] and belongs to no table: set it before the first one"),
+        ("[trainin]\nepochs = 1", "there is no table [trainin]; did you mean [training]?"),
+        ("[xyzzy]\nepochs = 1", "there is no table [xyzzy]; the tables are [read], [split], [model], [training], "),
+    ],
+)
+def test_a_table_or_a_setting_out_of_place_is_refused(content, said, tmp_path):
+    path = tmp_path / "settings.toml"
+    path.write_text(content)
+    with pytest.raises(UsageError) as refused:
+        options_of_file(path)
+    assert str(refused.value).startswith(f"--config {path}: {said}")
+
+
+def test_an_unknown_setting_of_a_table_offers_the_nearest(tmp_path):
+    path = tmp_path / "settings.toml"
+    path.write_text("[training]\nepoch = 1")
+    with pytest.raises(UsageError, match=r"there is no setting 'epoch'; did you mean 'epochs'\?"):
+        Settings.from_options(options_of_file(path))
 
 
 @pytest.mark.parametrize("name", ["read", "split", "training", "machine"])

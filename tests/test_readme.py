@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from surefit.cli.main import app
+from surefit.config import Settings, VerdictSettings, options_of_file
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -64,3 +66,26 @@ def test_linked_files_exist() -> None:
     for target in re.findall(r"\]\(([^)#]+)\)", README):
         if not target.startswith("http"):
             assert (ROOT / target).exists(), target
+
+
+def test_every_setting_is_listed_in_its_table() -> None:
+    section = README.split("\n## Settings\n")[1].split("\n## ")[0]
+    listed = {
+        table: re.findall(r"`(\w+)`", names)
+        for table, names in re.findall(r"^\| `\[(\w+)\]` \| (.*) \|$", section, re.MULTILINE)
+    }
+    groups = {slot.name: slot.default for slot in dataclasses.fields(Settings) if dataclasses.is_dataclass(slot.default)}
+    assert listed == {
+        name: [setting.name for setting in dataclasses.fields(group)] for name, group in groups.items() if name != "verdict"
+    }
+    for limit in dataclasses.fields(VerdictSettings):
+        assert f"| `{limit.name}` | {limit.default:g} | {limit.metadata['help']} |" in section
+
+
+def test_the_example_of_a_settings_file_holds_settings(tmp_path: Path) -> None:
+    (example,) = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
+    file = tmp_path / "settings.toml"
+    file.write_text(example, encoding="utf-8")
+    options = options_of_file(file)
+    settings = Settings.from_options(options)
+    assert (settings.seed, settings.training.epochs, settings.verdict.good_accuracy) == (1, 2, 0.9)

@@ -14,14 +14,20 @@ import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from numbers import Integral, Real
 from typing import Any
 
 from surefit.errors import UsageError
 
 
-def _setting(default: Any, help: str) -> Any:
-    return field(default=default, metadata={"help": help})
+def _setting(default: Any, help: str, *, flag: bool = True) -> Any:
+    """A field of a group: what it is for, and whether `surefit train` has a flag of its name."""
+    return field(default=default, metadata={"help": help, "flag": flag})
+
+
+# The verdict's limits are set in a file or in Python alone, so that a change of them is written down.
+_limit = partial(_setting, flag=False)
 
 
 def _require(holds: bool, sentence: str) -> None:
@@ -39,13 +45,18 @@ def _as_annotated(settings: object) -> None:
         kind, _, rest = str(slot.type).partition(" | ")  # annotations are text here
         value = getattr(settings, slot.name)
         if kind in _KINDS and not (rest == "None" and value is None):
-            object.__setattr__(settings, slot.name, _converted(slot.name, value, kind))
+            object.__setattr__(settings, slot.name, _converted(_called(slot), value, kind))
+
+
+def _called(slot: dataclasses.Field[Any]) -> str:
+    """What errors call a setting: its flag, or its name where it has none."""
+    return f"--{slot.name.replace('_', '-')}" if slot.metadata.get("flag") else slot.name
 
 
 _KINDS = {"str": "text", "int": "a whole number", "float": "a finite number", "bool": "true or false"}
 
 
-def _converted(name: str, value: object, kind: str) -> str | int | float | bool:
+def _converted(called: str, value: object, kind: str) -> str | int | float | bool:
     if kind == "str" and isinstance(value, str | os.PathLike):
         return os.fspath(value)
     if isinstance(value, bool) == (kind == "bool"):
@@ -55,7 +66,7 @@ def _converted(name: str, value: object, kind: str) -> str | int | float | bool:
             return int(value)
         if kind == "float" and isinstance(value, Real) and math.isfinite(value):
             return float(value)
-    raise UsageError(f"--{name.replace('_', '-')} must be {_KINDS[kind]}, got {value!r}")
+    raise UsageError(f"{called} must be {_KINDS[kind]}, got {value!r}")
 
 
 @dataclass(frozen=True)
@@ -75,7 +86,7 @@ class ReadSettings:
     encoding: str | None = _setting(None, "encoding of a text file (UTF-8, or what its byte order mark says)")
     delimiter: str | None = _setting(None, "character between cells, or 'tab' (found from the file when not given)")
     quote: str = _setting('"', "character that encloses cells, or 'none' where quotes are plain characters")
-    header: bool = _setting(True, "the first line names the columns; without it they are named 1, 2, 3, ...")
+    header: bool = _setting(True, "the first line names the columns; without it they are named 1, 2, 3, ...", flag=False)
     sheet: str | None = _setting(None, "sheet of an Excel file, by name or number from 1 (its only one when not given)")
 
     def __post_init__(self) -> None:
@@ -212,31 +223,31 @@ class EvidenceSettings:
 class VerdictSettings:
     """From which figures a classifier is called good, usable with care, or not reliable: the only table of them."""
 
-    good_accuracy: float = _setting(0.85, "a good classifier's accuracy, which its whole interval must reach")
-    good_precision: float = _setting(0.80, "a good classifier's precision, of each class")
-    good_recall: float = _setting(0.80, "a good classifier's recall, of each class")
-    rows_per_class: int = _setting(30, "test rows that a class needs to be judged by")
-    test_rows: int = _setting(100, "test rows that a classifier needs to be called good")
-    useless_macro_f1: float = _setting(0.50, "mean F1 of the classes under which a classifier is not reliable")
-    many_classes: int = _setting(20, "with more classes than this, some may miss")
-    one_in: int = _setting(20, "of so many classes one may miss, where there are many")
-    hidden_recall: float = _setting(0.50, "a class that less of is found than this makes a classifier not reliable")
-    over_majority: float = _setting(
+    good_accuracy: float = _limit(0.85, "a good classifier's accuracy, which its whole interval must reach")
+    good_precision: float = _limit(0.80, "a good classifier's precision, of each class")
+    good_recall: float = _limit(0.80, "a good classifier's recall, of each class")
+    rows_per_class: int = _limit(30, "test rows that a class needs to be judged by")
+    test_rows: int = _limit(100, "test rows that a classifier needs to be called good")
+    useless_macro_f1: float = _limit(0.50, "mean F1 of the classes under which a classifier is not reliable")
+    many_classes: int = _limit(20, "with more classes than this, some may miss")
+    one_in: int = _limit(20, "of so many classes one may miss, where there are many")
+    hidden_recall: float = _limit(0.50, "a class that less of is found than this makes a classifier not reliable")
+    over_majority: float = _limit(
         0.02,
         "by how much accuracy must be over the share of the largest class, or half of what there is to gain",
     )
-    leaked_rows: float = _setting(0.01, "share of the test rows that may repeat what was learned from")
-    mostly_leaked: float = _setting(0.50, "share of the test rows beyond which what does not leak says too little")
-    answered: float = _setting(0.50, "share of the test rows, and of those of each class, that must be answered")
-    overfitting: float = _setting(0.10, "by how much accuracy on training rows may be over that on validation rows")
-    seed_spread: float = _setting(0.05, "by how much accuracy may differ between seeds, where several are tried")
+    leaked_rows: float = _limit(0.01, "share of the test rows that may repeat what was learned from")
+    mostly_leaked: float = _limit(0.50, "share of the test rows beyond which what does not leak says too little")
+    answered: float = _limit(0.50, "share of the test rows, and of those of each class, that must be answered")
+    overfitting: float = _limit(0.10, "by how much accuracy on training rows may be over that on validation rows")
+    seed_spread: float = _limit(0.05, "by how much accuracy may differ between seeds, where several are tried")
 
     def __post_init__(self) -> None:
         _as_annotated(self)
         for slot in dataclasses.fields(self):
             value = getattr(self, slot.name)
             share = slot.type == "float"
-            _require(0 <= value <= 1 if share else value >= 1, f"{slot.name} must be {_of_verdict(share)}, got {value:g}")
+            _require(0 <= value <= 1 if share else value >= 1, f"{_called(slot)} must be {_of_verdict(share)}, got {value:g}")
 
 
 def _of_verdict(share: bool) -> str:
@@ -301,44 +312,70 @@ class Settings:
         return dataclasses.asdict(self)
 
 
+@dataclass(frozen=True)
+class AuditSettings:
+    """How a file is read that is audited, and by which model its tokens are counted."""
+
+    read: ReadSettings = ReadSettings()
+    model: ModelSettings = ModelSettings()
+
+
 def options_of_file(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """The settings in a TOML file by their flat names; tables named as the groups of `Settings` may hold them.
+    """The settings in a TOML file by their flat names; tables named as the groups of `Settings` may hold their own.
 
     Raises:
-        UsageError: the file cannot be read or is no TOML.
+        UsageError: the file cannot be read, is no TOML, or has a table or a setting in one that does not belong there.
     """
+    where = f"--config {os.fspath(path)}"
     try:
         with open(path, "rb") as file:
             content = tomllib.load(file)
     except OSError as error:
-        raise UsageError(f"--config {os.fspath(path)} cannot be read: {error.strerror}") from None
+        raise UsageError(f"{where} cannot be read: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"--config {os.fspath(path)} is no TOML: {error}") from None
-    groups = {slot.name for slot in dataclasses.fields(Settings) if dataclasses.is_dataclass(slot.default)}
+        raise UsageError(f"{where} is no TOML: {error}") from None
+    groups, homes = _homes(Settings)
     options: dict[str, Any] = {}
     for name, value in content.items():
-        options |= value if name in groups and isinstance(value, dict) else {name: value}
+        if isinstance(value, dict) and name in groups:  # before the settings, one of which is called as its group
+            for setting in value:
+                home = homes.get(setting, name)  # an unknown one is refused with those outside of tables
+                right = f"belongs to [{home}]" if home else "belongs to no table: set it before the first one"
+                _require(home == name, f"{where}: {setting} stands in [{name}] and {right}")
+            options |= value
+        elif isinstance(value, dict) and name not in homes:
+            near = difflib.get_close_matches(name, groups, n=1)
+            hint = f"did you mean [{near[0]}]?" if near else f"the tables are {', '.join(f'[{group}]' for group in groups)}"
+            raise UsageError(f"{where}: there is no table [{name}]; {hint}")
+        else:
+            options[name] = value
     return options
 
 
 def build_groups(container: type[Any], options: Mapping[str, Any]) -> Any:
     """Distributes flat options over the groups of a container of settings such as `Settings`."""
+    groups, homes = _homes(container)
+    chosen: dict[str, dict[str, Any]] = {name: {} for name in [*groups, ""]}
+    for name, value in options.items():
+        if name not in homes:
+            near = difflib.get_close_matches(name, homes, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else " (see surefit train --help, and Settings in README.md)"
+            raise UsageError(f"there is no setting {name!r}{hint}")
+        chosen[homes[name]][name] = value
+    return container(**{name: kind(**chosen[name]) for name, kind in groups.items()}, **chosen[""])
+
+
+def _homes(container: type[Any]) -> tuple[dict[str, type[Any]], dict[str, str]]:
+    """The groups of a container by their names, and of each setting the name of its group, empty where it has none."""
+    groups: dict[str, type[Any]] = {}
     homes: dict[str, str] = {}
-    groups: dict[str, Any] = {}
     for slot in dataclasses.fields(container):
         if dataclasses.is_dataclass(slot.default):
             groups[slot.name] = type(slot.default)
             homes |= {option.name: slot.name for option in dataclasses.fields(slot.default)}
         else:
             homes[slot.name] = ""
-    chosen: dict[str, dict[str, Any]] = {name: {} for name in [*groups, ""]}
-    for name, value in options.items():
-        if name not in homes:
-            near = difflib.get_close_matches(name, homes, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else f"; the settings are {', '.join(sorted(homes))}"
-            raise UsageError(f"there is no setting {name!r}{hint}")
-        chosen[homes[name]][name] = value
-    return container(**{name: kind(**chosen[name]) for name, kind in groups.items()}, **chosen[""])
+    return groups, homes
 
 
 def describe(group: type[Any], name: str) -> str:

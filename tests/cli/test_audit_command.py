@@ -48,6 +48,23 @@ def test_tables_say_the_same_to_people(reviews):
         assert said in outcome.out
 
 
+def test_texts_that_the_model_would_cut_are_counted(reviews, tiny_bert):
+    (reviews.parent / "long.csv").write_bytes(lines("text,label", f"{'good ' * 40},pos", "bad,neg"))
+    flags = ("--model", tiny_bert, "--max-length", "16")
+    audit = run_here("audit", reviews.parent / "long.csv", *flags, "--json").json()
+    assert (audit["max_length"], audit["truncated"], audit["lengths"]["tokens"]["max"]) == (16, 1, 42)
+    outcome = run_here("audit", reviews.parent / "long.csv", *flags)
+    assert "1 row is cut at --max-length 16" in outcome.out
+    assert "1 text has more" in outcome.out
+    assert outcome.err == ""
+
+
+def test_a_model_or_a_length_that_cannot_be_used_is_refused(reviews, tiny_bert, tmp_path):
+    assert_refused(run_here("audit", reviews, "--model", tmp_path / "none"), "there is no such directory")
+    assert_refused(run_here("audit", reviews, "--max-length", "7"), "--max-length must be 8 or more")
+    assert_refused(run_here("audit", reviews, "--model", tiny_bert, "--max-length", "300"), "more than the 128 tokens")
+
+
 def test_rejected_rows_are_listed_with_line_and_reason(reviews, tmp_path):
     listed = tmp_path / "listed" / "rejected.csv"
     assert run_here("audit", reviews, "--id", "id", "--rejected", listed, "--json").status == 0

@@ -8,7 +8,7 @@ import sys
 import pytest
 from surefit_command import PROGRAM, run_here, run_program
 
-from surefit.config import DecisionSettings, MachineSettings, ModelSettings, ReadSettings, SplitSettings, TrainingSettings
+from surefit.config import Settings
 
 WIDE = {"COLUMNS": "200"}
 COLUMNS = {"--text", "--text-pair", "--label", "--id"}
@@ -31,7 +31,7 @@ FLAGS = {
     }
     | {"--group", "--time", "--positive", "--min-precision", "--min-recall", "--best-f1", "--max-error", "--costs"}
     | {"--seeds", "--learning-curve", "--require", "--config", "--json", "--quiet"},
-    "audit": COLUMNS | FILE | {"--rejected", "--json"},
+    "audit": COLUMNS | FILE | {"--model", "--max-length", "--rejected", "--json", "--quiet"},
     "evaluate": COLUMNS | FILE | MACHINE | {"--rejected", "--json", "--quiet"},
     "predict": (COLUMNS - {"--label"}) | FILE | MACHINE | {"--input", "--output", "--json", "--quiet"},
     "trace": MACHINE | {"--text-pair", "--json"},
@@ -61,11 +61,11 @@ def test_verb_help_shows_its_flags(verb):
 
 def test_every_setting_has_a_flag_and_its_own_words_as_help():
     page = " ".join(run_here("train", "--help", environment={"COLUMNS": "400"}).out.split())
-    for group in (ReadSettings, SplitSettings, ModelSettings, TrainingSettings, DecisionSettings, MachineSettings):
-        for setting in dataclasses.fields(group):
-            if setting.name != "header":  # its flag, --no-header, says the opposite
-                assert f"--{setting.name.replace('_', '-')} " in page
-                assert setting.metadata["help"] in page
+    groups = [slot.default for slot in dataclasses.fields(Settings) if dataclasses.is_dataclass(slot.default)]
+    for setting in [setting for group in groups for setting in dataclasses.fields(group)]:
+        has_flag = f"--{setting.name.replace('_', '-')} " in page
+        assert has_flag == setting.metadata["flag"]  # errors name the flag, or else the setting
+        assert not has_flag or setting.metadata["help"] in page
 
 
 @pytest.mark.parametrize("variable", ["COLUMNS", "TERMINAL_WIDTH"])

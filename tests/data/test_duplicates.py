@@ -3,7 +3,7 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from surefit.data.duplicates import exact_groups, find_duplicates, merged_groups
+from surefit.data.duplicates import exact_groups, find_duplicates, merged_groups, own_groups
 from surefit.types import TEXT_TYPE
 
 repeatable = settings(derandomize=True, deadline=None)
@@ -101,3 +101,13 @@ def test_groups_of_similar_texts_count_where_their_texts_differ():
 def test_groups_of_two_kinds_are_merged_where_they_meet():
     assert merged_groups(np.array([0, 0, 1, 2, 3]), np.array([5, 6, 6, 7, 7])).tolist() == [0, 0, 0, 1, 1]
     assert merged_groups(np.array([3, 1, 2]), np.array([0, 1, 2])).tolist() == [0, 1, 2]
+
+
+def test_rows_without_a_group_become_groups_of_their_own_over_all_sources():
+    first, second = own_groups([column(["x", "", "y", "x", ""]), column(["", "y", "0", "7"])])
+    assert first.type == second.type == TEXT_TYPE
+    numbers = first.to_pylist() + second.to_pylist()
+    assert numbers[0] == numbers[3]
+    assert numbers[2] == numbers[6]
+    assert len(set(numbers)) == len(numbers) - 2
+    assert own_groups([column([])])[0].to_pylist() == []

@@ -6,7 +6,7 @@ from labelled_rows import labelled_rows
 
 from surefit.data.clean import clean
 from surefit.data.duplicates import exact_groups, find_duplicates
-from surefit.data.findings import LIMITS, Finding, FoundExample, Limit, by_severity
+from surefit.data.findings import LIMITS, Finding, FoundExample, Limit, by_severity, counted
 from surefit.data.near_duplicates import WordSets, near_groups
 from surefit.data.row_findings import class_findings, duplicate_findings, leak_findings, rejected_findings
 from surefit.data.text_findings import text_findings
@@ -70,6 +70,60 @@ def test_no_example_shows_personal_data():
         for example in finding.examples:
             assert not any(piece in example.shown for piece in ("jane", "7946", "1111", "DE89", "3704"))
             assert len(example.shown) <= 80
+
+
+@pytest.mark.parametrize("pairs", [False, True])
+@pytest.mark.parametrize(("before", "behind"), [(0, 400), (30, 400), (60, 10), (200, 3), (200, 400)])
+def test_the_example_of_personal_data_shows_the_place_where_they_stood(before, behind, pairs):
+    text = f"{'word ' * before}please call +44 20 7946 0958 again{' after' * behind} "
+    raw = labelled_rows(["another text", text], ["x", "y"], text_pairs=["one more", "and the last"] if pairs else None)
+    findings = {finding.kind: finding for finding in text_findings(clean(raw).examples, raw, COLUMNS)}
+    (example,) = findings["personal data: phone numbers"].examples
+    assert "call [phone number]" in example.shown
+    assert len(example.shown) == 80
+    assert example.shown.startswith("…") == (before > 0)
+    assert example.shown.endswith("…") or behind < 400
+
+
+def test_what_is_advised_about_personal_data_says_where_they_are_masked_and_where_not():
+    advice = found(["write to jane@example.org please"])["personal data: e-mail addresses"].advice
+    assert "terminal, report and model card show texts masked" in advice
+    for file in ("mistakes.csv", "label_issues.csv", "training_examples.csv"):
+        assert file in advice
+
+
+@pytest.mark.parametrize(
+    ("planted", "sentence"),
+    [
+        ("word " * 400 + "end", "1 text has more than 350 words"),
+        ("<p>the parcel arrived</p> late &amp; broken", "1 text holds markup: "),
+        ("Text", "1 row repeats the header line of a file"),
+        ("the cafÃ© says itâ€™s closed", "1 text was read with a wrong encoding somewhere on the way"),
+        ("write to jane@example.org please", "1 text holds e-mail addresses"),
+    ],
+)
+def test_a_finding_of_one_row_is_in_the_singular(planted, sentence):
+    assert any(finding.sentence.startswith(sentence) for finding in found([planted]).values())
+
+
+def test_what_is_counted_agrees_with_the_number():
+    assert [counted(number, "row has", "rows have") for number in (0, 1, 1000)] == [
+        "0 rows have",
+        "1 row has",
+        "1,000 rows have",
+    ]
+    (small,) = (one for one in class_findings({"ham": 900, "eggs": 1}, []) if one.kind == "small classes")
+    assert small.sentence == "1 of 2 classes has fewer than 300 rows, the smallest 1"
+    assert small.examples == (FoundExample((), "eggs: 1 row"),)
+    (rejected,) = rejected_findings([Rejected(1, 2, "empty text", "1")], 1)
+    assert rejected.sentence == "1 of 1 record cannot be used: empty text 1"
+    (leak,) = leak_findings({"exact": 1}, 1000)
+    assert leak.sentence == "1 validation or test row repeats one that was learned from: exact 1"
+    texts = labelled_rows(["the same text", "the same text", "another"], ["x", "x", "y"])
+    repeated = find_duplicates(exact_groups(texts.texts), np.array([0, 0, 1]))
+    none = find_duplicates(np.arange(3), np.array([0, 0, 1]))
+    (twice,) = duplicate_findings(texts, repeated, none)
+    assert twice.sentence == "2 rows have a text that stands more than once (1 group)"
 
 
 def test_texts_that_hold_their_own_class_name_are_found_across_classes():

@@ -57,7 +57,7 @@ def test_a_given_file_needs_no_column_of_groups_or_times(tiny_bert, customers, t
     assert run.metrics["leaks"]["group"] == 0
 
 
-def test_rows_without_a_group_or_a_time_are_rejected_with_the_reason(tiny_bert, tmp_path):
+def test_rows_without_a_time_are_rejected_with_the_reason(tiny_bert, tmp_path):
     rows = [
         (text, label, "" if number == 3 else f"g{number}", "" if number == 5 else f"{2000 + number}")
         for number, (text, label) in enumerate(learnable_rows(80))
@@ -65,7 +65,30 @@ def test_rows_without_a_group_or_a_time_are_rejected_with_the_reason(tiny_bert, 
     data = write_table(tmp_path / "rows.csv", ("text", "label", "who", "year"), rows)
     run = train(data, tmp_path / "run", model=tiny_bert, group="who", time="year", **QUICK)
     rejected = read_table(RunDirectory(run.directory).rejected)
-    assert [(row["line"], row["reason"]) for row in rejected] == [("5", "missing group"), ("7", "missing time")]
+    assert [(row["line"], row["reason"]) for row in rejected] == [("7", "missing time")]
+
+
+def test_rows_without_a_group_are_groups_of_their_own_in_all_sources(tiny_bert, tmp_path):
+    rows = [(text, label, " " if number % 3 else f"g{number % 4}") for number, (text, label) in enumerate(distinct_rows(120))]
+    data = write_table(tmp_path / "rows.csv", ("text", "label", "who"), rows)
+    others = [
+        (f"{label} some other text {number}", label, "" if number else "g3") for number, (_, label, _) in enumerate(rows[:8])
+    ]
+    test = write_table(tmp_path / "test.csv", ("text", "label", "who"), others)
+    run = train(data, tmp_path / "run", test=test, model=tiny_bert, group="who", **QUICK)
+    assert read_table(RunDirectory(run.directory).rejected) == []
+    table = split_table(run)
+    table = table[table.file == "rows.csv"]
+    table["who"] = [row[2].strip() for row in rows]
+    ungrouped, grouped = table[table.who == ""], table[table.who != ""]
+    assert set(ungrouped.split) == {"train", "validation"}
+    assert ungrouped.group.nunique() == len(ungrouped) == 80
+    assert (grouped.groupby("who").group.nunique() == 1).all()
+    assert (grouped.groupby("who").split.nunique() == 1).all()
+    assert run.metrics["leaks"]["group"] == 1
+    read = next(stage for stage in run.trace.pipeline.stages if stage.stage == "read")
+    assert 'rows.csv: the column "who" is empty in 80 rows, each of which is a group of its own' in read.notes
+    assert 'test.csv: the column "who" is empty in 7 rows, each of which is a group of its own' in read.notes
 
 
 def test_the_latest_rows_are_tested_on(tiny_bert, tmp_path):

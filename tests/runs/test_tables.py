@@ -93,10 +93,10 @@ def test_rows_that_the_model_abstained_from_are_counted():
     assert "of which 9,876 are answered" in per_class.note
 
 
-def test_an_audit_shows_where_every_record_went(tmp_path):
+def test_an_audit_shows_where_every_record_went(tiny_bert, tmp_path):
     rows = [("good film", "a"), ("good film", "b"), ("bad  film", "a"), ("", "a"), ("text", ""), ("other", "A")]
     data = write_table(tmp_path / "rows.csv", ("text", "label"), rows)
-    audit = audit_file(data, {}, tmp_path / "rejected.csv")
+    audit = audit_file(data, {"model": str(tiny_bert)}, tmp_path / "rejected.csv")
     account, classes, lengths, findings = audit_tables(audit, tmp_path / "rejected.csv")
     assert [row[0] for row in findings.rows] == [finding.severity for finding in audit.findings]
     counts = dict(account.rows)
@@ -108,7 +108,7 @@ def test_an_audit_shows_where_every_record_went(tmp_path):
     assert str(tmp_path / "rejected.csv") in account.note
     assert classes.rows[0] == ("a", "2", "50.0%")
     assert "alike but for case or spaces: A, a" in classes.note
-    assert [row[0] for row in lengths.rows] == ["characters", "words"]
+    assert [row[0] for row in lengths.rows] == ["characters", "words", "tokens"]
     assert (tmp_path / "rejected.csv").read_text() == "record,line,id,reason\n4,5,4,empty text\n5,6,5,missing label\n"
 
 

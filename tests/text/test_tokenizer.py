@@ -8,6 +8,7 @@ import time
 import unicodedata
 from pathlib import Path
 
+import numpy as np
 import pytest
 import tokenizers
 from hypothesis import given, settings
@@ -127,6 +128,25 @@ def test_rows_keep_their_order_over_chunks():
     assert len(encodings) == 3000
     for row in (0, 1, 1023, 1024, 2999):
         assert encodings[row].input_ids.tolist() == ids(BERT, texts[row])
+
+
+@pytest.mark.parametrize("pairs", [False, True])
+def test_lengths_are_those_before_the_cut(pairs: bool):
+    tokenizer = BERT.with_max_length(8)
+    texts = ["", "a good film", "good " * 1500, *["the film"] * 1100]
+    seconds = ["a book" * (number % 3) for number in range(len(texts))] if pairs else None
+    encodings = tokenizer.encode(texts, seconds)
+    lengths = tokenizer.lengths(texts, seconds)
+    assert lengths.dtype == np.int64
+    assert lengths.tolist() == [len(encoding) + encoding.truncated_tokens for encoding in encodings]
+    assert tokenizer.lengths([], [] if pairs else None).shape == (0,)
+
+
+def test_lengths_of_rows_that_cannot_be_encoded_are_refused():
+    with pytest.raises(ModelError, match="--max-length must be more"):
+        BERT.with_max_length(2).lengths(["a"])
+    with pytest.raises(ValueError, match="1 texts and 2 second texts"):
+        BERT.lengths(["a"], ["b", "c"])
 
 
 def test_no_rows_give_no_encodings():

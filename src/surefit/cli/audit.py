@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from surefit.cli import options
-from surefit.cli.output import print_json
+from surefit.cli.output import print_json, shown_progress
 
 
 def audit(
@@ -22,16 +22,21 @@ def audit(
     quote: options.Quote = None,
     no_header: options.NoHeader = False,
     sheet: options.Sheet = None,
+    model: options.Model = None,
+    max_length: options.MaxLength = None,
     rejected: options.Rejected = None,
     json: options.Json = False,
+    quiet: options.Quiet = False,
 ) -> None:
     """Read a labelled file and account for every row of it, without training."""
     file = {"encoding": encoding, "delimiter": delimiter, "quote": quote, "sheet": sheet}
     settings = options.read_options(text=text, text_pair=text_pair, label=label, id=id, file=file, no_header=no_header)
+    settings |= options.given({"model": model, "max_length": max_length})
 
     from surefit.runs.audit import audit_file
 
-    report = audit_file(data, settings, rejected)
+    with shown_progress(quiet) as progress:
+        report = audit_file(data, settings, rejected, progress)
     if json:
         print_json(report.to_dict())
         return

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -147,17 +147,17 @@ class Audit:
 
 @dataclass(frozen=True, eq=False)
 class Splits:
-    """What is known once rows are split and tokenised.
+    """What is known once rows are tokenised, and, where they are trained on, split.
 
     Attributes:
         tokens: of all rows.
-        leaks: see `Audit.leaks`.
+        leaks: see `Audit.leaks`; empty where rows are not split.
         judging: validation and test rows.
     """
 
     tokens: TokenCounts
-    leaks: Mapping[str, int]
-    judging: int
+    leaks: Mapping[str, int] = field(default_factory=dict)
+    judging: int = 0
 
 
 def audit(
@@ -176,7 +176,7 @@ def audit(
         duplicates: of the same rows.
         near_duplicates: of the same rows.
         in_texts: what was found in their texts (`surefit.data.text_findings`).
-        splits: where they are split and tokenised.
+        splits: where they are tokenised, and perhaps split.
     """
     counts = examples.label_counts()
     similar = similar_class_names(counts)
@@ -209,7 +209,8 @@ def audit(
 
 
 def _truncated(examples: Examples, tokens: TokenCounts) -> Iterator[Finding]:
-    sentence = f"texts have more than {tokens.max_length} tokens and are cut there"
+    most = f"more than {tokens.max_length} tokens"
+    sentence = f"text has {most} and is cut there", f"texts have {most} and are cut there"
     longest = int(tokens.lengths.max())
     advice = f"what stands behind is not read: raise --max-length (the longest has {longest:,}), or put first what matters"
     yield from found_in(examples, "truncated texts", tokens.truncated, sentence, advice)

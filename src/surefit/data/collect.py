@@ -17,9 +17,9 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 import pyarrow as pa
 
-from surefit.data.columns import RoleCells
+from surefit.data.columns import RoleCells, shown_name
 from surefit.data.ids import NumberedId
-from surefit.data.reasons import MISSING_GROUP, MISSING_ID, MISSING_LABEL, MISSING_TIME, is_empty, reason_against_texts
+from surefit.data.reasons import MISSING_ID, MISSING_LABEL, MISSING_TIME, is_empty, reason_against_texts
 from surefit.data.source import RecordSource
 from surefit.errors import DataError
 from surefit.normalization import is_blank, normalize_text
@@ -154,6 +154,7 @@ class Collector:
         self._chunks: list[pa.Table] = []
         self._used_records = array("q")
         self._used_lines = array("q")
+        self._ungrouped = 0
         self.characters = 0
 
     @property
@@ -187,7 +188,7 @@ class Collector:
         rows.texts.append(cells.text)
         rows.text_pairs.append(cells.text_pair)
         rows.labels.append(label)
-        rows.groups.append(cells.group)
+        rows.groups.append(self._group_of(cells))
         rows.times.append(cells.time)
         if len(rows.texts) == _CHUNK_ROWS:
             self._flush()
@@ -203,7 +204,7 @@ class Collector:
             columns=source.columns,
             chosen=source.chosen,
             file_format=source.file_format,
-            notes=source.notes,
+            notes=source.notes + self._notes(),
         )
         self._begin()
         return result
@@ -216,11 +217,27 @@ class Collector:
             return MISSING_LABEL
         if self._has_ids and is_empty(cells.id):
             return MISSING_ID
-        if self._source.roles.group is not None and is_empty(cells.group):
-            return MISSING_GROUP
         if self._source.roles.time is not None and is_empty(cells.time):
             return MISSING_TIME
         return ""
+
+    def _group_of(self, cells: RoleCells[str]) -> str | None:
+        """What a used row belongs to: empty where the cell says nothing, None where there is no such column."""
+        if self._source.roles.group is None:
+            return None
+        if not is_empty(cells.group):
+            return cells.group
+        self._ungrouped += 1
+        return ""
+
+    def _notes(self) -> tuple[str, ...]:
+        """What is to be said of the rows that were not taken yet."""
+        if not self._ungrouped:
+            return ()
+        column = shown_name(self._source.chosen["group"])
+        if self._ungrouped == 1:
+            return (f"the column {column} is empty in 1 row, which is a group of its own",)
+        return (f"the column {column} is empty in {self._ungrouped:,} rows, each of which is a group of its own",)
 
     def _flush(self) -> None:
         self._chunks.append(self._rows.to_arrow())

@@ -5,18 +5,20 @@ Texts are compared as they are: normalise them first (`surefit.data.clean`).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import repeat
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from surefit.data.clean import BoolArray, Targets
-from surefit.types import Examples, Int64Array
+from surefit.types import TEXT_TYPE, Examples, Int64Array
 
 # Groups whose rows are named as examples.
 _EXAMPLE_GROUPS = 5
@@ -89,6 +91,23 @@ def numbered(groups: Int64Array) -> Int64Array:
     rank[np.argsort(first)] = np.arange(len(first))
     renumbered: Int64Array = rank[numbers]
     return renumbered
+
+
+def own_groups(columns: Sequence[pa.Array]) -> list[pa.Array]:
+    """The column of groups of several sources, where each row without one becomes a group of its own.
+
+    Args:
+        columns: what each row of a source belongs to (large_string, no nulls), empty where it belongs to nothing.
+
+    Returns:
+        of each source, a number for each row as text: the same where and only where rows belong together, over all sources.
+    """
+    together = pa.concat_arrays(columns)
+    numbers = _codes(together)
+    alone = pc.equal(together, "").to_numpy(zero_copy_only=False)
+    numbers[alone] = len(together) + np.arange(np.count_nonzero(alone))  # those of the others are lower
+    ends = np.cumsum([len(column) for column in columns])[:-1]
+    return [pa.array(part).cast(TEXT_TYPE) for part in np.split(numbers, ends)]
 
 
 def find_duplicates(groups: Int64Array, targets: Targets, texts: Int64Array | None = None) -> Duplicates:

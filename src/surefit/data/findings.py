@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 
 from surefit.data.clean import BoolArray
-from surefit.data.personal import masked, shown_id
+from surefit.data.personal import PersonalKind, masked, shown_id
 from surefit.types import Examples
 
 Severity = Literal["serious", "warning", "note"]
@@ -29,7 +29,7 @@ class FoundExample:
 
     Attributes:
         ids: of the row, or of the rows that belong together; empty where it is about a class.
-        shown: the beginning of the text, with personal data left out, or what else it is about.
+        shown: a piece of the text, its beginning mostly, with personal data left out, or what else it is about.
     """
 
     ids: tuple[str, ...]
@@ -109,39 +109,69 @@ def by_severity(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     return tuple(sorted(findings, key=lambda finding: (SEVERITIES.index(finding.severity), -finding.rows)))
 
 
-def found_in(examples: Examples, kind: str, rows: BoolArray, sentence: str, advice: str, limit: str = "") -> Iterator[Finding]:
+def counted(count: int, one: str, many: str) -> str:
+    """A number and what it counts, in the form that agrees with it.
+
+    Args:
+        count: how many.
+        one, many: what is counted, and its verb where the sentence goes on with it: "row has", "rows have".
+    """
+    return f"{count:,} {one if count == 1 else many}"
+
+
+def found_in(
+    examples: Examples,
+    kind: str,
+    rows: BoolArray,
+    sentence: tuple[str, str],
+    advice: str,
+    personal: PersonalKind | None = None,
+) -> Iterator[Finding]:
     """The finding, where more rows than its limit have it.
 
     Args:
         examples: all rows, at least one.
-        kind: what it is about.
+        kind: what it is about, one of `LIMITS`.
         rows: which rows have it, shape (n,).
-        sentence: what was found, to be read behind the number of rows.
+        sentence: what was found, to be read behind the number of rows: of one row, and of several.
         advice: what to do about it.
-        limit: which of `LIMITS` holds, `kind` where not given.
+        personal: the kind of personal data that it is about, if it is: part of its name, and shown where it stands.
     """
     count = int(rows.sum())
-    severity = LIMITS[limit or kind].severity(count / len(rows))
+    severity = LIMITS[kind].severity(count / len(rows))
     if severity is not None:
+        title = kind if personal is None else f"{kind}: {personal.plural}"
         shown = [(row,) for row in np.flatnonzero(rows)[:EXAMPLES].tolist()]
-        yield Finding(kind, severity, count, f"{count:,} {sentence}", advice, examples_of(examples, shown))
+        around = "" if personal is None else personal.mask
+        yield Finding(title, severity, count, counted(count, *sentence), advice, examples_of(examples, shown, around))
 
 
-def examples_of(examples: Examples, positions: Sequence[Sequence[int]]) -> tuple[FoundExample, ...]:
+def examples_of(examples: Examples, positions: Sequence[Sequence[int]], around: str = "") -> tuple[FoundExample, ...]:
     """A few examples to show.
 
     Args:
         examples: all rows.
         positions: of each example, the rows that belong together; the text of the first of them is shown.
+        around: the mask of personal data, the first of which is to be seen.
     """
     return tuple(
-        FoundExample(tuple(shown_id(examples, row) for row in rows), _excerpt(examples, rows[0]))
+        FoundExample(tuple(shown_id(examples, row) for row in rows), _excerpt(examples, rows[0], around))
         for rows in positions[:EXAMPLES]
     )
 
 
-def _excerpt(examples: Examples, row: int) -> str:
+def _excerpt(examples: Examples, row: int, around: str) -> str:
+    """So much of a row's masked text as is shown: the beginning, or what stands around the first `around`."""
     text = masked(examples.texts[row].as_py())
     if examples.text_pairs is not None:
         text = f"{text} | {masked(examples.text_pairs[row].as_py())}"
-    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[: _SHOWN_CHARACTERS - 1]}…"
+    place = text.find(around)
+    if len(text) <= _SHOWN_CHARACTERS:
+        return text
+    if place + len(around) < _SHOWN_CHARACTERS:
+        return f"{text[: _SHOWN_CHARACTERS - 1]}…"
+    # As much before as behind, and no empty space where the text ends.
+    room = _SHOWN_CHARACTERS - 2
+    start = min(place - (room - len(around)) // 2, len(text) - room - 1)
+    end = start + room
+    return f"…{text[start:end]}…" if end < len(text) - 1 else f"…{text[start:]}"

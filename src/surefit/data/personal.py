@@ -39,6 +39,11 @@ class PersonalKind:
     def plural(self) -> str:
         return f"{self.name}es" if self.name.endswith("s") else f"{self.name}s"
 
+    @property
+    def mask(self) -> str:
+        """What stands in the place of it where a text is shown."""
+        return f"[{self.name}]"
+
 
 def _is_card(found: str, _before: str) -> bool:
     digits = [int(letter) for letter in found if letter.isdigit()]
@@ -152,7 +157,7 @@ def _masked(text: str, kinds: Iterable[int]) -> tuple[str, list[int]]:
         while match:
             start, after = match.span()
             if kind.is_real(match.group(), text[max(start - _MOST_BEFORE, 0) : start]):
-                pieces += [text[end:start], f"[{kind.name}]"]
+                pieces += [text[end:start], kind.mask]
                 end = after
             else:
                 after = start + 1  # what is real may begin within what is not

@@ -8,7 +8,6 @@ EMPTY_TEXT = "empty text"
 EMPTY_TEXT_PAIR = "empty second text"
 MISSING_LABEL = "missing label"
 MISSING_ID = "missing id"
-MISSING_GROUP = "missing group"
 MISSING_TIME = "missing time"
 SEVERAL_LABELS = "several labels"
 

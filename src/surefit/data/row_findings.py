@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from surefit.data.duplicates import Duplicates
-from surefit.data.findings import EXAMPLES, LIMITS, Finding, FoundExample, examples_of
+from surefit.data.findings import EXAMPLES, LIMITS, Finding, FoundExample, counted, examples_of
 from surefit.types import Examples, Rejected
 
 # Of a class with fewer rows, a tenth for testing is under 30 rows, too few to judge it by.
@@ -26,8 +26,8 @@ def rejected_findings(rejected: Sequence[Rejected], records: int) -> Iterator[Fi
         return
     reasons = ", ".join(f"{reason} {count:,}" for reason, count in Counter(one.reason for one in rejected).most_common())
     examples = tuple(FoundExample((one.id,), f"line {one.line}: {one.reason}") for one in rejected[:EXAMPLES])
-    sentence = f"{len(rejected):,} of {records:,} records cannot be used: {reasons}"
-    advice = "surefit audit DATA --rejected FILE lists them: mend the file, or make sure that nothing is missing"
+    sentence = f"{len(rejected):,} of {counted(records, 'record', 'records')} cannot be used: {reasons}"
+    advice = "surefit audit DATA --rejected FILE lists each: mend the file, or make sure that nothing is missing"
     yield Finding("unusable records", severity, len(rejected), sentence, advice, examples)
 
 
@@ -41,7 +41,7 @@ def class_findings(counts: Mapping[str, int], similar_names: Sequence[Sequence[s
     names = list(counts)
     largest, smallest = names[0], names[-1]
     if len(names) == 1:
-        sentence = f"all {counts[largest]:,} rows are of one class, {largest!r}"
+        sentence = f"every row is of one class, {largest!r} ({counted(counts[largest], 'row', 'rows')})"
         advice = "a classifier needs two or more: add rows of another class, or name another column with --label"
         yield Finding("one class", "serious", counts[largest], sentence, advice, _sizes(names, counts))
     ratio = counts[largest] / counts[smallest]
@@ -54,7 +54,9 @@ def class_findings(counts: Mapping[str, int], similar_names: Sequence[Sequence[s
     if few:
         severity = "warning" if counts[few[0]] < _TOO_FEW_ROWS else "note"
         rows = sum(counts[name] for name in few)
-        sentence = f"{len(few):,} of {len(names):,} classes have fewer than {_FEW_ROWS} rows, the smallest {counts[few[0]]:,}"
+        have = "has" if len(few) == 1 else "have"
+        all_names = counted(len(names), "class", "classes")
+        sentence = f"{len(few):,} of {all_names} {have} fewer than {_FEW_ROWS} rows, the smallest {counts[few[0]]:,}"
         advice = "a tenth of them for testing is under 30 rows, too few to judge a class by: label more, or give a --test file"
         yield Finding("small classes", severity, rows, sentence, advice, _sizes(few, counts))
     if similar_names:
@@ -66,7 +68,7 @@ def class_findings(counts: Mapping[str, int], similar_names: Sequence[Sequence[s
 
 
 def _sizes(names: Sequence[str], counts: Mapping[str, int]) -> tuple[FoundExample, ...]:
-    return tuple(FoundExample((), f"{name}: {counts[name]:,} rows") for name in names[:EXAMPLES])
+    return tuple(FoundExample((), f"{name}: {counted(counts[name], 'row', 'rows')}") for name in names[:EXAMPLES])
 
 
 def duplicate_findings(examples: Examples, exact: Duplicates, near: Duplicates) -> Iterator[Finding]:
@@ -95,7 +97,7 @@ def duplicate_findings(examples: Examples, exact: Duplicates, near: Duplicates) 
     for kind, rows, groups, positions, sentence, advice in table:
         severity = LIMITS[kind].severity(rows / len(examples))
         if severity is not None:
-            said = f"{rows:,} {sentence} ({groups:,} groups)"
+            said = f"{rows:,} {sentence} ({counted(groups, 'group', 'groups')})"  # two rows at least
             yield Finding(kind, severity, rows, said, advice, examples_of(examples, positions))
 
 
@@ -110,6 +112,8 @@ def leak_findings(leaks: Mapping[str, int | None], judging: int) -> Iterator[Fin
     severity = LIMITS["leaks"].severity(rows / max(judging, 1))
     if severity is not None:
         kinds = ", ".join(f"{kind.replace('_', ' ')} {count:,}" for kind, count in leaks.items() if count)
-        sentence = f"{rows:,} validation or test rows repeat rows that were learned from: {kinds}"
-        advice = "leaks.csv lists them: remove them from one side; read the figures without them"
+        one = "validation or test row repeats one that was learned from"
+        many = "validation or test rows repeat rows that were learned from"
+        sentence = f"{counted(rows, one, many)}: {kinds}"
+        advice = "leaks.csv lists each: remove it from one side; read the figures without such rows"
         yield Finding("leaks", severity, rows, sentence, advice, ())

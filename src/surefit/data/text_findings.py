@@ -21,6 +21,11 @@ _LEAST_FRAMED = 10
 _FRAMED_SHARE = 0.01
 _CLASSES_NAMED = 5
 
+_PERSONAL_ADVICE = (
+    "make sure that you may use such data, or mask them in the file: terminal, report and model card show texts masked, but "
+    "the model learns from them, and mistakes.csv, label_issues.csv and training_examples.csv of a run hold them as they are"
+)
+
 
 def text_findings(examples: Examples, raw: Examples, columns: Mapping[str, str]) -> Iterator[Finding]:
     """What is found in the texts.
@@ -32,33 +37,37 @@ def text_findings(examples: Examples, raw: Examples, columns: Mapping[str, str])
     """
     words = text_checks.words_of(examples)
     one_word = words <= (1 if examples.text_pairs is None else 2)
-    sentence = "texts are a single word"
-    yield from found_in(examples, "one word", one_word, sentence, "look whether a reader could tell their class")
-    sentence = f"texts have more than {_LONG_WORDS} words"
+    sentence = "text is a single word", "texts are a single word"
+    advice = "look whether a reader could tell the class from so little"
+    yield from found_in(examples, "one word", one_word, sentence, advice)
+    sentence = f"text has more than {_LONG_WORDS} words", f"texts have more than {_LONG_WORDS} words"
     advice = "what stands beyond --max-length is not read: put first what matters"
     yield from found_in(examples, "long texts", words > _LONG_WORDS, sentence, advice)
-    sentence = "texts hold markup: tags or character references of HTML, BBCode or Markdown"
+    markup = "markup: tags or character references of HTML, BBCode or Markdown"
+    sentence = f"text holds {markup}", f"texts hold {markup}"
     yield from found_in(examples, "markup", text_checks.with_markup(examples), sentence, "strip the markup before training")
-    sentence = "rows repeat the header line of a file"
+    sentence = "row repeats the header line of a file", "rows repeat the header line of a file"
     header_lines = text_checks.like_the_header(examples, columns)
-    yield from found_in(examples, "header lines", header_lines, sentence, "remove them: files were joined with their headers")
-    sentence = "texts were read with a wrong encoding somewhere on their way"
-    advice = "export them again as UTF-8, or repair them with ftfy"
+    advice = "remove each such row: files were joined with their headers"
+    yield from found_in(examples, "header lines", header_lines, sentence, advice)
+    how = "read with a wrong encoding somewhere on the way"
+    sentence = f"text was {how}", f"texts were {how}"
+    advice = "export the file again as UTF-8, or repair what is damaged with ftfy"
     damaged = text_checks.damaged(raw)[np.isin(raw.records, examples.records)]
     yield from found_in(examples, "damaged characters", damaged, sentence, advice)
     yield from _boilerplate_findings(examples)
     yield from _language_findings(examples)
     yield from _label_findings(examples)
     for kind, rows in zip(KINDS, rows_with_personal_data(examples), strict=True):
-        advice = "make sure that you may use them, or mask them before: reports of a run show texts"
-        title = f"personal data: {kind.plural}"
-        yield from found_in(examples, title, rows, f"texts hold {kind.plural}", advice, "personal data")
+        sentence = f"text holds {kind.plural}", f"texts hold {kind.plural}"
+        yield from found_in(examples, "personal data", rows, sentence, _PERSONAL_ADVICE, kind)
 
 
 def _boilerplate_findings(examples: Examples) -> Iterator[Finding]:
     least = max(_LEAST_FRAMED, round(_FRAMED_SHARE * len(examples)))
     for where, rows in text_checks.framed(examples, least):
-        sentence = f"texts share their {where} with many others and differ in the rest"
+        others = "with many others and not the rest"
+        sentence = f"text shares its {where} {others}", f"texts share their {where} {others}"
         advice = "look whether it is a template or signature that says nothing of the class, and remove it"
         yield from found_in(examples, "boilerplate", rows, sentence, advice)
 
@@ -72,7 +81,8 @@ def _language_findings(examples: Examples) -> Iterator[Finding]:
     usual = int(np.bincount(scripts[written]).argmax())
     others = written & (scripts != usual)
     names = ", ".join(text_checks.SCRIPTS[place] for place in np.unique(scripts[others]).tolist())
-    sentence = f"texts are not written in {text_checks.SCRIPTS[usual]} letters, as most are, but in {names}"
+    letters = f"not written in {text_checks.SCRIPTS[usual]} letters, as most are, but in {names}"
+    sentence = f"text is {letters}", f"texts are {letters}"
     yield from found_in(examples, "other scripts", others, sentence, advice)
     # Of texts in the usual script, since the others are told of already.
     rows = np.flatnonzero(scripts == usual)
@@ -82,8 +92,9 @@ def _language_findings(examples: Examples) -> Iterator[Finding]:
     foreign = np.zeros(len(examples), dtype=np.bool_)
     foreign[rows[languages.others]] = True
     names = ", ".join(f"{name} {count:,}" for name, count in list(languages.counts.items())[:_CLASSES_NAMED])
-    looked = f" (of {languages.judged:,} long enough to tell, or a sample of them)"
-    sentence = f"texts seem to be in another language than most, which are in {languages.usual}: {names}{looked}"
+    looked = f"of {languages.judged:,} long enough to tell, or a sample of them"
+    another = f"to be in another language than most, which are in {languages.usual}: {names} ({looked})"
+    sentence = f"text seems {another}", f"texts seem {another}"
     yield from found_in(examples, "other languages", foreign, sentence, advice)
 
 
@@ -107,6 +118,7 @@ def _label_findings(examples: Examples) -> Iterator[Finding]:
             named[name] = len(naming)
     most = sorted(named, key=lambda name: -named[name])[:_CLASSES_NAMED]
     shown = ", ".join(f"{name!r} {named[name]:,}" for name in most) + (", ..." if len(named) > len(most) else "")
-    sentence = f"texts hold the name of their own class, which other texts hardly do: {shown}"
+    hardly = f"own class, which texts of others hardly do: {shown}"
+    sentence = f"text holds the name of its {hardly}", f"texts hold the name of their {hardly}"
     advice = "if labels were derived from the texts or written into them, figures on such rows mean little: mask the names"
     yield from found_in(examples, "label in the text", giving_away, sentence, advice)

@@ -35,9 +35,17 @@ from surefit.model.saved import (
     unfold_head,
 )
 from surefit.text.tokenizer import TextTokenizer
-from surefit.types import LabelSchema
+from surefit.types import SINGLE_LABEL, LabelSchema
 
-__all__ = ["Pretrained", "SavedClassifier", "load_classifier", "load_pretrained", "save_classifier", "saved_directory"]
+__all__ = [
+    "Pretrained",
+    "SavedClassifier",
+    "load_classifier",
+    "load_pretrained",
+    "load_tokenizer",
+    "save_classifier",
+    "saved_directory",
+]
 
 EMBEDDED = "minilm-l6"
 _EMBEDDED_ON_HUB = "sentence-transformers/all-MiniLM-L6-v2"
@@ -85,6 +93,25 @@ def load_pretrained(name: str, schema: LabelSchema, settings: ModelSettings, see
     tokenizer = read_tokenizer(directory, _max_length(settings, classifier))
     tokenizer.require_fit(classifier.vocabulary_rows)
     return Pretrained(classifier, tokenizer, source, new_parameters)
+
+
+def load_tokenizer(settings: ModelSettings) -> TextTokenizer:
+    """The tokenizer that `load_pretrained` would give, without the weights of its model.
+
+    Args:
+        settings: the model, named as for `load_pretrained`, and the maximum length.
+
+    Raises:
+        ModelError: there is no such model, or it cannot be used.
+        UsageError: the maximum length is more than the model can read.
+        MissingExtraError: the embedded model is not installed and the hub cannot be reached.
+    """
+    directory, _ = _locate(settings.model)
+    # Its shape alone is asked: how many tokens it reads, and how many it knows.
+    shape = empty_classifier(LabelSchema(SINGLE_LABEL, ("no", "yes")), "softmax", read_object(directory / CONFIG))
+    tokenizer = read_tokenizer(directory, _max_length(settings, shape))
+    tokenizer.require_fit(shape.vocabulary_rows)
+    return tokenizer
 
 
 def saved_directory(name: str) -> Path | None:

@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 from surefit.data.audit import Audit
-from surefit.data.findings import SEVERITIES, FoundExample
+from surefit.data.findings import SEVERITIES, FoundExample, counted
 from surefit.runs.rejected import where_rejected
 from surefit.trace import Table
 
@@ -64,7 +64,16 @@ def _lengths(audit: Audit) -> Table:
         (unit, f"{of.min:,}", f"{of.median:,.0f}", f"{of.mean:,.1f}", f"{of.percentile_95:,.0f}", f"{of.max:,}")
         for unit, of in audit.lengths.items()
     ]
-    return Table("Lengths of the texts", ("unit", "shortest", "median", "mean", "95th percentile", "longest"), tuple(rows))
+    columns = ("unit", "shortest", "median", "mean", "95th percentile", "longest")
+    return Table("Lengths of the texts", columns, tuple(rows), _cut(audit))
+
+
+def _cut(audit: Audit) -> str:
+    """How many rows the model would read in part, where that was counted."""
+    if audit.truncated is None:
+        return ""
+    many = counted(audit.truncated, "row is", "rows are") if audit.truncated else "no row is"
+    return f"{many} cut at --max-length {audit.max_length}"
 
 
 def _findings(audit: Audit) -> Table:

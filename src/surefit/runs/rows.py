@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy as np
 from surefit.config import Settings
 from surefit.data.clean import BoolArray, Targets, encode_labels, label_schema
 from surefit.data.collect import ReadResult
-from surefit.data.duplicates import Duplicates, exact_groups, find_duplicates
+from surefit.data.duplicates import Duplicates, exact_groups, find_duplicates, own_groups
 from surefit.data.findings import Finding, by_severity
 from surefit.data.leaks import Leaks, joined
 from surefit.data.near_duplicates import WordSets, near_groups
@@ -90,6 +90,7 @@ def prepare_rows(
     """
     parts = read_parts(sources, settings, earlier, recorder, progress)
     clean_parts(parts, settings, recorder, progress)
+    _separate_ungrouped(parts)
     schema, targets = _label(parts, None if earlier is None else earlier.schema, recorder)
     main = parts["train"]
     groups, duplicates, near_duplicates = _group(parts, targets, recorder, progress)
@@ -113,6 +114,13 @@ def prepare_rows(
         leaks=found.leaks,
         files={name: parts[name if name in given else "train"].name for name in SPLIT_NAMES},
     )
+
+
+def _separate_ungrouped(parts: dict[SplitName, Part]) -> None:
+    """Rows that belong to nothing, in a column of groups, become groups of their own, over all sources."""
+    columns = {name: part.examples.groups for name, part in parts.items() if part.examples.groups is not None}
+    for name, groups in zip(columns, own_groups(list(columns.values())) if columns else (), strict=True):
+        parts[name].examples = replace(parts[name].examples, groups=groups)
 
 
 def _label(

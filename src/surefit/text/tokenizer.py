@@ -17,7 +17,7 @@ from tokenizers import AddedToken, Regex, normalizers
 
 from surefit.errors import ModelError
 from surefit.normalization import REMOVED_PATTERN, WHITE_SPACE_PATTERN
-from surefit.types import Encoding
+from surefit.types import Encoding, Int64Array
 
 # Encodings of the backend take about 200 bytes a token, so a chunk of texts is turned into arrays
 # before the next one is read.
@@ -166,6 +166,22 @@ class TextTokenizer:
             ModelError: rows are pairs and the tokenizer sets no special tokens around pairs, or the
                 maximum length leaves no room for text.
         """
+        special = self.special_tokens_added(pairs=text_pairs is not None)
+        return [self._encoding(whole, special) for whole in self._uncut(texts, text_pairs)]
+
+    def lengths(self, texts: Sequence[str], text_pairs: Sequence[str] | None = None) -> Int64Array:
+        """Tokens of each row before it is cut, special tokens included, shape (n,).
+
+        Args:
+            texts, text_pairs: as for `encode`.
+
+        Raises:
+            ModelError: as for `encode`.
+        """
+        return np.fromiter(map(len, self._uncut(texts, text_pairs)), dtype=np.int64, count=len(texts))
+
+    def _uncut(self, texts: Sequence[str], text_pairs: Sequence[str] | None) -> Iterator[tokenizers.Encoding]:
+        """The backend's encoding of each row, a chunk of them at a time."""
         if text_pairs is not None:
             if len(text_pairs) != len(texts):
                 raise ValueError(f"{len(texts)} texts and {len(text_pairs)} second texts")
@@ -175,7 +191,8 @@ class TextTokenizer:
         special = self.special_tokens_added(pairs=text_pairs is not None)
         if special >= self.max_length:
             raise ModelError(f"the tokenizer adds {special} special tokens to a row: --max-length must be more than that")
-        return [self._encoding(whole, special) for chunk in _chunks(rows) for whole in self._backend.encode_batch_fast(chunk)]
+        for chunk in _chunks(rows):
+            yield from self._backend.encode_batch_fast(chunk)
 
     def special_tokens_added(self, *, pairs: bool) -> int:
         """How many special tokens a row gets."""
