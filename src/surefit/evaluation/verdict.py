@@ -136,11 +136,12 @@ def _leaks(circumstances: Circumstances, standards: VerdictSettings) -> Iterator
     if leaked is None:
         yield Reason(WITH_CARE, "Whether the model has learned from some of the test rows is not known.")
     elif leaked:
-        sentence = f"{leaked:,} of {rows:,} test rows repeat rows that were learned from"
-        grade, left = WITH_CARE if leaked > standards.leaked_rows * rows else GOOD, "and are left out of this judgement"
+        repeat, are, them = ("repeats", "is", "it") if leaked == 1 else ("repeat", "are", "them")
+        grade, left = WITH_CARE if leaked > standards.leaked_rows * rows else GOOD, f"and {are} left out of this judgement"
         if leaked > standards.mostly_leaked * rows:
             grade, left = NOT_RELIABLE, "so that the rest says little"
-        yield Reason(grade, f"{sentence}, {left}; leaks.csv lists them.")
+        sentence = f"{leaked:,} of {rows:,} test rows {repeat} rows that were learned from"
+        yield Reason(grade, f"{sentence}, {left}; leaks.csv lists {them}.")
 
 
 def _asked_for(judgement: Judgement, request: DecisionRequest) -> Iterator[Reason]:

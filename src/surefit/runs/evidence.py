@@ -87,13 +87,7 @@ def gather_evidence(
     )
     fine_tuned, seeds = fine_tuned_curve(job, outcome, refits), seed_spread(job, outcome, refits)
     progress.begin("label errors", 0)
-    issues = find_label_issues(
-        np.concatenate([embedded[name].embeddings for name in SPLIT_NAMES]),
-        np.concatenate([outcome.targets[name] for name in SPLIT_NAMES]),
-        schema,
-        np.concatenate([splits[name].groups for name in SPLIT_NAMES]),
-        seed,
-    )
+    issues = _label_issues(job, outcome, embedded)
     progress.begin("calibration", 0)
     calibration = scale_temperature(
         outcome.rule.temperature, outcome.logits["test"], outcome.targets["test"], schema.problem_type
@@ -112,13 +106,7 @@ def gather_evidence(
         "thresholds": threshold_report(
             outcome.scored["validation"], outcome.scored["test"], groups, schema, job.request, outcome.fitted
         ).to_dict(),
-        "overfitting": {
-            "training_rows": outcome.training_rows,
-            "training_accuracy": outcome.training_accuracy,
-            "validation_accuracy": outcome.validation_accuracy,
-            "gap": outcome.training_accuracy - outcome.validation_accuracy,
-            "gap_interval": list(outcome.gap_interval),
-        },
+        "overfitting": _overfitting(outcome),
         **({} if seeds is None else {"seeds": seeds.to_dict()}),
         "learning_curve": curve.to_dict() | ({} if fine_tuned is None else {"fine_tuned": fine_tuned.to_dict()}),
         "label_issues": {
@@ -129,6 +117,27 @@ def gather_evidence(
         },
     }
     return Evidence(metrics, issues)
+
+
+def _label_issues(job: Job, outcome: Outcome, embedded: Mapping[SplitName, LabelledEmbeddings]) -> LabelIssues:
+    """Among the rows of all splits, one split after the other."""
+    return find_label_issues(
+        np.concatenate([embedded[name].embeddings for name in SPLIT_NAMES]),
+        np.concatenate([outcome.targets[name] for name in SPLIT_NAMES]),
+        job.rows.schema,
+        np.concatenate([job.rows.splits[name].groups for name in SPLIT_NAMES]),
+        job.settings.seed,
+    )
+
+
+def _overfitting(outcome: Outcome) -> dict[str, Any]:
+    return {
+        "training_rows": outcome.training_rows,
+        "training_accuracy": outcome.training_accuracy,
+        "validation_accuracy": outcome.validation_accuracy,
+        "gap": outcome.training_accuracy - outcome.validation_accuracy,
+        "gap_interval": list(outcome.gap_interval),
+    }
 
 
 def _judgement(job: Job, outcome: Outcome, baselines: BaselineResults) -> Judgement:
