@@ -11,11 +11,11 @@ that. Appends the same to `benchmarks/results/calibration.jsonl`.
 from __future__ import annotations
 
 import argparse
-import tempfile
 from pathlib import Path
 from typing import Any
 
 from benchmarks.corpora import NAMES, CorpusAbsentError, data_folder, load
+from benchmarks.fine_tuned import trained_on
 from benchmarks.machine import record
 from benchmarks.records import markdown
 
@@ -25,20 +25,14 @@ _SMALL_ERROR = 0.02
 
 def measure(name: str, data: Path | None, seed: int, epochs: int) -> dict[str, Any]:
     """Trains on one corpus and returns what `metrics.json` says of its probabilities."""
-    import surefit
-
-    corpus = load(name, data)
-    with tempfile.TemporaryDirectory() as directory:
-        path = Path(directory) / f"{name}.csv"
-        corpus.write_csv(path)
-        run = surefit.train(path, Path(directory) / "run", text="text", label="label", seed=seed, epochs=epochs)
-    metrics = run.metrics["calibration"]
+    with trained_on(load(name, data), seed=seed, epochs=epochs) as run:
+        metrics, accuracy = run.metrics["calibration"], run.metrics["test"]["accuracy"]
     before, after = metrics["before"], metrics["after"]
     bound = max(_SMALL_ERROR, before["expected_calibration_error"] / 2, after["expected_by_chance"])
     return {
         "corpus": name,
         "rows": after["n"],
-        "accuracy": run.metrics["test"]["accuracy"],
+        "accuracy": accuracy,
         "temperature": metrics["temperature"],
         "log_loss": [before["log_loss"], after["log_loss"]],
         "calibration_error": [before["expected_calibration_error"], after["expected_calibration_error"]],

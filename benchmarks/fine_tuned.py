@@ -1,4 +1,4 @@
-"""The classifier that the benchmarks of classifying put to work: the embedded model, taught film reviews."""
+"""Runs that benchmarks look at: on the film reviews, for those of classifying, and on any corpus."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import surefit
 from benchmarks.corpora import ROTTEN_TOMATOES, Corpus, load, read_splits
@@ -38,3 +39,17 @@ def fine_tuned_run(path: Path | None) -> Iterator[RunDirectory]:
 def reviews_of(run: RunDirectory, split: str) -> Corpus:
     """The film reviews of one of the run's splits: "train", "validation" or "test"."""
     return load(ROTTEN_TOMATOES, None).take(read_splits(run.splits)[split])
+
+
+@contextmanager
+def trained_on(corpus: Corpus, **options: Any) -> Iterator[surefit.TrainedRun]:
+    """A run on a whole corpus, in a temporary place.
+
+    Args:
+        corpus: what it learns from and is tested on.
+        options: settings of the run.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        data = Path(folder) / f"{corpus.name}.csv"
+        corpus.write_csv(data)
+        yield surefit.train(data, Path(folder) / "run", text="text", label="label", **options)

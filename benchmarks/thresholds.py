@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.corpora import NAMES, CorpusAbsentError, data_folder, load
+from benchmarks.fine_tuned import trained_on
 from benchmarks.machine import record
 from benchmarks.records import markdown
 from surefit.decision import decide, scores_against_others
@@ -39,16 +39,11 @@ _MOST_CLASSES = 10
 
 def scored_rows(name: str, data: Path | None, seed: int, epochs: int) -> tuple[ScoredRows, LabelSchema]:
     """Trains on half of a corpus; what the model says of the other half."""
-    import surefit
-
-    corpus = load(name, data)
-    with tempfile.TemporaryDirectory() as directory:
-        path = Path(directory) / f"{name}.csv"
-        corpus.write_csv(path)
-        run = surefit.train(path, Path(directory) / "run", text="text", label="label", seed=seed, epochs=epochs, test_size=0.5)
+    with trained_on(load(name, data), seed=seed, epochs=epochs, test_size=0.5) as run:
+        names = tuple(run.metrics["test"]["per_class"])
         with open(run.directory / "predictions.csv", encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file))
-    schema = LabelSchema(SINGLE_LABEL, tuple(run.metrics["test"]["per_class"]))
+    schema = LabelSchema(SINGLE_LABEL, names)
     probabilities = np.array([[float(row[f"probability_{label}"]) for label in schema.id2label] for row in rows])
     return ScoredRows(probabilities, np.array([schema.label2id[row["label"]] for row in rows])), schema
 
