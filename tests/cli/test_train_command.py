@@ -47,7 +47,7 @@ class TestOutputs:
         assert (outcome.status, grade) == (1, "not reliable")  # one short epoch teaches it nothing
         assert f"error: the verdict on {tmp_path / 'run'} is not reliable, not good: " in outcome.err
         assert (tmp_path / "run" / "metrics.json").is_file()
-        assert_refused(train(learnable_csv, tmp_path / "other", tiny_bert, "--require", "perfect"), "--require is good")
+        assert_refused(train(learnable_csv, tmp_path / "other", tiny_bert, "--require", "perfect"), "--require must be 'good'")
         assert not (tmp_path / "other").exists()
 
     def test_settings_come_from_a_file_too(self, learnable_csv, tiny_bert, tmp_path):

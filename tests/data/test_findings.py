@@ -202,7 +202,7 @@ def test_duplicates_are_told_with_those_of_different_labels():
 
 
 def test_leaks_are_serious_where_they_are_more_than_a_hundredth():
-    (few,) = leak_findings({"exact": 1, "near": 0, "earlier_run": None}, 1000)
+    (few,) = leak_findings({"exact": 1, "near": 0, "earlier_run": 0}, 1000)
     assert (few.severity, few.sentence.partition(":")[2]) == ("warning", " exact 1")
     (many,) = leak_findings({"exact": 5, "near": 6}, 1000)
     assert (many.severity, many.rows) == ("serious", 11)

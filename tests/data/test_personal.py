@@ -26,6 +26,8 @@ def kinds_in(text, pair=None):
         ("5500005555555559", "card number"),
         ("IBAN DE89 3704 0044 0532 0130 00", "bank account number"),
         ("gb82west12345698765432", "bank account number"),
+        ("BE68 5390 0754 7034", "bank account number"),
+        ("ES9121000418450200051332", "bank account number"),
         ("ssn 123-45-6789", "national id number"),
         ("NI number AB 12 34 56 C", "national id number"),
         ("DNI 12345678Z", "national id number"),
@@ -105,3 +107,9 @@ def test_a_text_of_a_megabyte_of_digits_takes_no_time():
     assert kinds_in("1" * 1_000_000) == []
     assert kinds_in("1 " * 500_000) == []
     assert kinds_in("a@" * 200_000) == []
+
+
+@pytest.mark.parametrize("account", ["BE68 5390 0754 7034", "ES91 2100 0418 4502 0005 1332", "ES9121000418450200051332"])
+@pytest.mark.parametrize("behind", ["is mine", "from 2012", "UND DANN", "a b"])
+def test_a_short_word_behind_an_account_is_no_part_of_it(account, behind):
+    assert masked(f"pay {account} {behind}") == f"pay [bank account number] {behind}"

@@ -71,9 +71,13 @@ def test_few_rows_of_a_class_are_no_proof_that_it_is_not_found():
 def test_an_accuracy_near_the_largest_class_is_not_reliable():
     verdict = verdict_on([(900, 890), (60, 35), (60, 35)])
     assert verdict.grade != "not reliable"
-    verdict = verdict_on([(950, 945), (50, 28)])
+    verdict = verdict_on([(950, 940), (50, 28)])
     assert verdict.grade == "not reliable"
-    assert any(reason.startswith("Always answering the largest class") for reason in verdict.reasons)
+    assert any(reason.startswith("Always answering the largest class would be right") for reason in verdict.reasons)
+    # Too few rows to be sure of it is no proof.
+    verdict = verdict_on([(76, 75), (8, 6)])
+    assert verdict.grade == "usable with care"
+    assert any(reason.startswith("Always answering the largest class may be right") for reason in verdict.reasons)
 
 
 def test_a_class_that_misses_the_standard_asks_for_care():
@@ -201,6 +205,8 @@ def test_what_the_rule_was_asked_for_is_held_against_the_test_rows():
         "An error rate of at most 0.01 was asked for; on the test rows it is 0.05 [0.04, 0.07]: it is not reached."
         in verdict.reasons
     )
+    some = verdict_on(found, test_rows=700, leaked=100, request=DecisionRequest(max_error=0.06))
+    assert any("0.06 was asked for; on the test rows that count here it is 0.05" in reason for reason in some.reasons)
     near = verdict_on(found, request=DecisionRequest(max_error=0.045))
     assert near.grade == "good"
     assert any("which these rows cannot tell from it" in reason for reason in near.reasons)

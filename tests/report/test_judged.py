@@ -80,6 +80,14 @@ def test_rows_without_an_answer_have_a_column_and_a_tile(metrics):
     assert tiles["Rows answered"] == str(test["n"] - 3)
 
 
+def test_figures_that_leaks_make_too_good_stand_beside_those_without(metrics):
+    assert view_of(judged.key_figures, metrics)["without_leaks"] == ""
+    metrics["test_without_leaks"] = metrics["test"] | {"n": metrics["test"]["n"] - 1, "accuracy": 0.25}
+    said = view_of(judged.key_figures, metrics)["without_leaks"]
+    leaking = f"1 of the {metrics['test']['n']} test rows repeats what was learned from"
+    assert said.startswith(f"{leaking}; without them accuracy is 25.0%")
+
+
 def test_rows_too_few_to_show_any_difference(metrics):
     for entry in metrics["baselines"].values():
         entry["comparison"]["detectable"] = 100.0

@@ -172,7 +172,7 @@ def test_what_cannot_be_asked_is_refused_before_there_is_a_run(tmp_path, tiny_be
 def test_a_verdict_can_be_required(trained_run, unsure_run):
     check_required(None)
     check_required("good")
-    with pytest.raises(UsageError, match="--require is good, got 'perfect'"):
+    with pytest.raises(UsageError, match="--require must be 'good', got 'perfect'"):
         check_required("perfect")
     require_verdict(trained_run, None)
     grade = unsure_run.metrics["verdict"]["grade"]

@@ -203,6 +203,8 @@ class TestTrainingOn:
         listed = [row for row in read_table(RunDirectory(on.directory).leaks) if row["split"] == "test"]
         assert {row["kind"] for row in listed} == {"earlier_run", "near"}
         assert {f"{number}" for number in range(1, 8)} <= {row["id"] for row in listed}
+        (finding,) = (one for one in read_json(RunDirectory(on.directory).audit)["findings"] if one["kind"] == "leaks")
+        assert finding["rows"] == len(read_table(RunDirectory(on.directory).leaks))
         assert on.metrics["test_without_leaks"]["n"] == 10 - len(listed)
         for baseline in on.metrics["baselines"].values():
             assert (baseline["comparison"]["n"], baseline["comparison_without_leaks"]["n"]) == (10, 10 - len(listed))

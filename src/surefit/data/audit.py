@@ -110,8 +110,9 @@ class Audit:
         near_duplicates: rows whose texts share most of their words (`surefit.data.near_duplicates`).
         near_conflicting_labels: those of them whose labels differ.
         texts_changed: rows whose text was changed by normalisation.
-        leaks: by kind (`surefit.data.leaks.LEAK_KINDS`), rows kept for validation or test that repeat training data;
-            empty where there are no splits.
+        leaks: rows kept for validation or test that repeat what was learned from, each counted once: by kind
+            (`surefit.data.leaks.LEAK_KINDS`), and as "earlier_run" those that only the run which is trained on from
+            has learned from; empty where there are no splits.
         findings: what a reader should know of all this, and of the texts; the most serious first.
         notes: sentences on the file, mostly none.
     """

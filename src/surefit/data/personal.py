@@ -155,8 +155,9 @@ def _masked(text: str, kinds: Iterable[int]) -> tuple[str, list[int]]:
         kind, pieces, end = KINDS[place], [], 0
         match = _PATTERNS[place].search(text)
         while match:
-            start, after = match.span()
-            if kind.is_real(match.group(), text[max(start - _MOST_BEFORE, 0) : start]):
+            start = match.start()
+            after = _real_end(place, text, *match.span())
+            if after:
                 pieces += [text[end:start], kind.mask]
                 end = after
             else:
@@ -166,3 +167,13 @@ def _masked(text: str, kinds: Iterable[int]) -> tuple[str, list[int]]:
             found.append(place)
             text = "".join([*pieces, text[end:]])
     return text, found
+
+
+def _real_end(place: int, text: str, start: int, end: int) -> int:
+    """Where what is real of a match ends, 0 where nothing is: the word behind a number may look like a part of it."""
+    before = text[max(start - _MOST_BEFORE, 0) : start]
+    while end > start:
+        if _PATTERNS[place].fullmatch(text, start, end) and KINDS[place].is_real(text[start:end], before):
+            return end
+        end = text.rfind(" ", start, end)
+    return 0

@@ -101,14 +101,14 @@ def duplicate_findings(examples: Examples, exact: Duplicates, near: Duplicates) 
             yield Finding(kind, severity, rows, said, advice, examples_of(examples, positions))
 
 
-def leak_findings(leaks: Mapping[str, int | None], judging: int) -> Iterator[Finding]:
+def leak_findings(leaks: Mapping[str, int], judging: int) -> Iterator[Finding]:
     """Validation and test rows that repeat what was learned from.
 
     Args:
-        leaks: rows by kind.
+        leaks: rows by kind, each counted once.
         judging: validation and test rows.
     """
-    rows = sum(count or 0 for count in leaks.values())
+    rows = sum(leaks.values())
     severity = LIMITS["leaks"].severity(rows / max(judging, 1))
     if severity is not None:
         kinds = ", ".join(f"{kind.replace('_', ' ')} {count:,}" for kind, count in leaks.items() if count)

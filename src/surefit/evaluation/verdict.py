@@ -28,7 +28,6 @@ from surefit.evaluation.judgement import (
     figure,
 )
 from surefit.evaluation.metrics import EvaluationResult
-from surefit.evaluation.requests import DecisionRequest
 
 
 @dataclass(frozen=True)
@@ -58,7 +57,7 @@ def give_verdict(judgement: Judgement, circumstances: Circumstances, standards: 
         *_baselines(judgement, standards),
         *_rows(judgement.result, circumstances, standards),
         *_answered(circumstances, standards),
-        *_asked_for(judgement, circumstances.request),
+        *_asked_for(judgement, circumstances),
         *_leaks(circumstances, standards),
         *_overfitting(circumstances, standards),
         *_seeds(circumstances.seed_accuracies, standards),
@@ -102,10 +101,10 @@ def _over_majority(result: EvaluationResult, comparison: PairedComparison, stand
     least = min(standards.over_majority, others / 2)
     if comparison.interval[0] / 100 > least:
         return
-    near = "would" if comparison.difference / 100 <= least else "may"
+    grade, near = (NOT_RELIABLE, "would") if comparison.difference / 100 <= least else (WITH_CARE, "may")
     half = ", half of what there is to gain," if least < standards.over_majority else ""
     sentence = f"Always answering the largest class {near} be right nearly as often: accuracy is not surely"
-    yield Reason(NOT_RELIABLE, f"{sentence} {100 * least:.2g} points{half} over that (difference {_points(comparison)}).")
+    yield Reason(grade, f"{sentence} {100 * least:.2g} points{half} over that (difference {_points(comparison)}).")
 
 
 def _points(comparison: PairedComparison) -> str:
@@ -144,13 +143,13 @@ def _leaks(circumstances: Circumstances, standards: VerdictSettings) -> Iterator
         yield Reason(grade, f"{sentence}, {left}; leaks.csv lists {them}.")
 
 
-def _asked_for(judgement: Judgement, request: DecisionRequest) -> Iterator[Reason]:
+def _asked_for(judgement: Judgement, circumstances: Circumstances) -> Iterator[Reason]:
     """What the decision rule was asked to reach, on the test rows."""
+    request, rows = circumstances.request, counted(judgement.result, circumstances)
     if request.max_error is not None:
         low, high = judgement.intervals.accuracy
-        yield _held(
-            "an error rate of at most", request.max_error, 1 - judgement.result.accuracy, (1 - high, 1 - low), most=True
-        )
+        error = 1 - judgement.result.accuracy
+        yield _held("an error rate of at most", request.max_error, error, (1 - high, 1 - low), rows, most=True)
     for what, least in (("precision", request.min_precision), ("recall", request.min_recall)):
         if least is None:
             continue
@@ -159,13 +158,13 @@ def _asked_for(judgement: Judgement, request: DecisionRequest) -> Iterator[Reaso
             value = getattr(judgement.result.per_class[name], what)
             interval = getattr(judgement.intervals.per_class[name], what)
             if interval is not None and (request.positive is not None or interval[1] < least):
-                yield _held(f"a {what} for {name!r} of at least", least, value, interval)
+                yield _held(f"a {what} for {name!r} of at least", least, value, interval, rows)
 
 
-def _held(asked: str, limit: float, value: float, interval: Interval, *, most: bool = False) -> Reason:
+def _held(asked: str, limit: float, value: float, interval: Interval, rows: str, *, most: bool = False) -> Reason:
     """Whether a figure of the test rows is what was asked for, as surely as they tell."""
     missed, surely = (value > limit, interval[0] > limit) if most else (value < limit, interval[1] < limit)
-    found = f"{asked[0].upper()}{asked[1:]} {limit:g} was asked for; on the test rows it is {estimate(value, interval, limit)}"
+    found = f"{asked[0].upper()}{asked[1:]} {limit:g} was asked for; on the {rows} it is {estimate(value, interval, limit)}"
     if not missed:
         return Reason(GOOD, f"{found}.")
     if not surely:

@@ -106,7 +106,7 @@ def mistakes(content: ReportContent, wording: Wording) -> View:
     """The wrong answers that the model was surest of, with their texts."""
     matrix, wrong = content.metrics["test"]["confusion_matrix"], content.mistakes
     count = sum(map(sum, matrix)) - sum(row[position] for position, row in enumerate(matrix))
-    sentence = f"{count:,} of {rows(content.metrics['test']['n'])} were answered wrong."
+    sentence = f"{count:,} of {rows(content.metrics['test']['n'])} {'was' if count == 1 else 'were'} answered wrong."
     if wrong is None or not wrong.rows:
         return {"sentence": sentence, "missing": wrong is None, "table": None}
     named = ("id", "label", "prediction", "probability")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from surefit.data.findings import counted
 from surefit.evaluation.judgement import GOOD, NOT_RELIABLE, WITH_CARE
 from surefit.evaluation.learning_curve import curve_sentences
 from surefit.report import charts
@@ -69,7 +70,25 @@ def key_figures(content: ReportContent, wording: Wording) -> View:
     else:
         said = "between two models could be shown on so few rows"
         tiles.append(("Detectable difference", "none", said))
-    return {"tiles": tiles, "abstains": test["answered"] < test["n"], "answered": test["answered"]}
+    return {
+        "tiles": tiles,
+        "abstains": test["answered"] < test["n"],
+        "answered": test["answered"],
+        "without_leaks": _without_leaks(content.metrics, wording),
+    }
+
+
+def _without_leaks(metrics: Mapping[str, Any], wording: Wording) -> str:
+    """What the figures are without the test rows that repeat what was learned from; empty where none do, or all."""
+    if "test_without_leaks" not in metrics:
+        return ""
+    left, test = metrics["test_without_leaks"], metrics["test"]
+    of_all = f"of the {test['n']:,} test rows"
+    leaking = counted(test["n"] - left["n"], f"{of_all} repeats", f"{of_all} repeat")
+    accuracy = f"{wording.share(left['accuracy'])} ({wording.share_between(left['intervals']['accuracy'])})"
+    f1 = wording.estimate(left["macro"]["f1"], left["intervals"]["macro"]["f1"])
+    said = f"{leaking} what was learned from; without them accuracy is {accuracy} and macro F1 {f1}"
+    return f"{said}. The verdict leaves them out; the sections below count them in."
 
 
 def confusion(content: ReportContent, wording: Wording) -> View:

@@ -56,7 +56,7 @@ SECTIONS = (
     Section(
         "figures",
         "Key figures",
-        "All figures come from rows that were set aside; where a range is given, it holds the true value in 95 of 100 cases, "
+        "All figures are those of the test rows; where a range is given, it holds the true value in 95 of 100 cases, "
         "so that small differences within it mean nothing.",
         judged.key_figures,
     ),

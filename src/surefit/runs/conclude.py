@@ -128,7 +128,8 @@ def _record_evaluation(judged: Judged, validation_rows: int, recorder: PipelineR
 
 def _ended(state: TrainingState, settings: TrainingSettings) -> str:
     done, most, patience = len(state.epochs), settings.epochs, settings.patience
+    epochs = "epoch" if most == 1 else "epochs"
     kept = f"The weights of epoch {best_epoch(state.epochs)}, the best on the validation rows, are kept."
     if done < most and should_stop(state.epochs, patience):
-        return f"Stopped early after {done} of {most} epochs: {patience} brought no better macro F1. {kept}"
-    return f"Ended after {done} of {most} epochs, as asked. {kept}"
+        return f"Stopped early after {done} of {most} {epochs}: {patience} brought no better macro F1. {kept}"
+    return f"Ended after {done} of {most} {epochs}, as asked. {kept}"

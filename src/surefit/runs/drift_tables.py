@@ -68,4 +68,4 @@ def _before_and_now(shift: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _how_far(shift: Mapping[str, Any]) -> str:
-    return f"{shift['level']}: {shift['measure']} {shift['distance']:.2f}, by chance {shift['by_chance']:.2f}"
+    return f"{shift['level']}: {shift['measure']} {shift['distance']:.2f}, by chance {shift['by_chance']:.2f} on average"

@@ -5,6 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from surefit.data.findings import counted
+
+# Of each kind of leak: the verb for one row and for several, and the rest of the sentence.
+_WARNINGS = (
+    ("exact", "repeats", "repeat", "a text of another split"),
+    ("near", "nearly repeats", "nearly repeat", "a text of another split"),
+    ("group", "is", "are", "of a group that stands in another split"),
+    ("earlier_run", "repeats", "repeat", "a text that the earlier run learned from"),
+)
 LEARNED_UNKNOWN = "whether the model has learned from these rows is not known"
 
 
@@ -29,16 +38,11 @@ def leak_warnings(leaks: Mapping[str, int | None]) -> list[str]:
             from has learned from, None where that is not known.
     """
     warnings = []
-    if leaks["exact"]:
-        warnings.append(f"WARNING: {leaks['exact']:,} validation or test rows repeat a text of another split")
-    if leaks["near"]:
-        warnings.append(f"WARNING: {leaks['near']:,} validation or test rows nearly repeat a text of another split")
-    if leaks["group"]:
-        warnings.append(f"WARNING: {leaks['group']:,} validation or test rows are of a group that stands in another split")
-    if leaks["earlier_run"]:
-        rows = f"{leaks['earlier_run']:,} validation or test rows"
-        warnings.append(f"WARNING: {rows} repeat a text that the earlier run learned from")
-    return [f"{warning}: the figures are too good" for warning in warnings]
+    for kind, one, many, what in _WARNINGS:
+        if found := leaks[kind]:
+            rows = counted(found, f"validation or test row {one}", f"validation or test rows {many}")
+            warnings.append(f"WARNING: {rows} {what}: the figures are too good")
+    return warnings
 
 
 def unseen(metrics: Mapping[str, Any]) -> str:

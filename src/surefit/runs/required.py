@@ -14,7 +14,7 @@ def check_required(grade: str | None) -> None:
         UsageError: it is neither "good" nor None.
     """
     if grade not in (None, GOOD):
-        raise UsageError(f"--require is {GOOD}, got {grade!r}")
+        raise UsageError(f"--require must be {GOOD!r}, got {grade!r}")
 
 
 def require_verdict(run: TrainedRun, grade: str | None) -> None:

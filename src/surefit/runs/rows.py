@@ -13,7 +13,7 @@ from surefit.data.clean import BoolArray, Targets, encode_labels, label_schema
 from surefit.data.collect import ReadResult
 from surefit.data.duplicates import Duplicates, exact_groups, find_duplicates, own_groups
 from surefit.data.findings import Finding, by_severity
-from surefit.data.leaks import Leaks, joined
+from surefit.data.leaks import LEAK_KINDS, Leaks, joined
 from surefit.data.near_duplicates import WordSets, near_groups
 from surefit.data.split import SPLIT_NAMES, SplitName
 from surefit.data.text_findings import text_findings
@@ -70,6 +70,13 @@ class PreparedRows:
         if "test" in self.learned_before:
             repeating |= self.learned_before["test"]
         return repeating
+
+    @property
+    def leaking(self) -> dict[str, int]:
+        """Validation and test rows that repeat what was learned from, by kind; each counts once, as `leaks.csv` lists it."""
+        counts = {kind: self.leaks[kind] or 0 for kind in LEAK_KINDS}
+        only_before = (np.delete(before, self.leaked[name].rows) for name, before in self.learned_before.items())
+        return counts | {"earlier_run": sum(int(rows.sum()) for rows in only_before)}
 
 
 def prepare_rows(

@@ -11,7 +11,6 @@ from surefit.artifacts import RunDirectory, remove, sha256_of, write_json
 from surefit.config import Settings, options_of_file
 from surefit.data.audit import Audit, Source, Splits, TokenCounts
 from surefit.data.audit import audit as describe
-from surefit.data.leaks import LEAK_KINDS
 from surefit.errors import Interrupted, UsageError
 from surefit.inference.classifier import load
 from surefit.model.hardware import choose_hardware
@@ -212,7 +211,7 @@ def _audit(job: Job, sources: Sources, progress: Progress) -> Audit:
         rows.in_texts,
         Splits(
             TokenCounts(lengths, cut > 0, job.pretrained.tokenizer.max_length),
-            {kind: rows.leaks[kind] or 0 for kind in LEAK_KINDS},
+            rows.leaking,
             judging,
         ),
     )
