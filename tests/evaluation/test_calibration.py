@@ -143,7 +143,20 @@ class TestFigures:
         assert [(group.confidence, group.n) for group in found.bins] == [(pytest.approx(0.6), 3), (pytest.approx(0.8), 2)]
         assert found.n == 5
 
-    def test_the_interval_is_wilsons(self):
+    def test_brier_score_and_log_loss_have_intervals_by_groups(self):
+        logits, targets = draw(400, 3, 1.0, seed=7)
+        scores = probabilities(logits, SINGLE_LABEL)
+        alone = calibration(scores, targets, SINGLE_LABEL)
+        for value, (low, high) in ((alone.brier_score, alone.brier_interval), (alone.log_loss, alone.log_loss_interval)):
+            assert low < value < high < 1.5 * value
+        twice = calibration(
+            np.repeat(scores, 2, axis=0), np.repeat(targets, 2), SINGLE_LABEL, groups=np.repeat(np.arange(400), 2)
+        )
+        assert twice.brier_interval == pytest.approx(alone.brier_interval)
+        assert twice.log_loss_interval == pytest.approx(alone.log_loss_interval)
+        assert calibration(*answers([0.9] * 10, [1] * 10), SINGLE_LABEL).brier_interval is None
+
+    def test_the_intervals_of_bins_are_wilsons(self):
         (group,) = calibration(*answers([0.9] * 10, [1] * 6 + [0] * 4), SINGLE_LABEL).bins
         assert (group.share_right, group.low, group.high) == pytest.approx((0.6, 0.31267, 0.83182), abs=1e-5)
 

@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 
 from surefit.decision import probabilities
 from surefit.errors import DataError
-from surefit.evaluation.metrics import log_loss
+from surefit.evaluation.grouped_rows import Interval, mean_of_rows
+from surefit.evaluation.metrics import log_loss, row_log_losses
 from surefit.types import MULTI_LABEL, FloatArray, Int64Array, ProblemType
 
 _BINS = 15
@@ -76,6 +77,8 @@ class Calibration:
         brier_score: squared distance between probabilities and truth (Brier 1950): for single label
             summed over the classes, from 0 to 2; for several labels the mean over the classes.
         log_loss: cross-entropy in nats a row; for several labels a row and class.
+        brier_interval: the 95% interval of the Brier score; None where all groups of rows have the same.
+        log_loss_interval: that of the log loss, likewise.
         bins: by rising confidence, at most 15; fewer where there are fewer rows or many equal
             confidences.
         n: number of rows.
@@ -85,6 +88,8 @@ class Calibration:
     expected_by_chance: float
     brier_score: float
     log_loss: float
+    brier_interval: Interval | None
+    log_loss_interval: Interval | None
     bins: tuple[ReliabilityBin, ...]
     n: int
 
@@ -171,7 +176,13 @@ def _posterior_mode(logits: FloatArray, targets: Int64Array, problem_type: Probl
     return math.exp(-float(brentq(slope, 0.0, farthest, rtol=1e-6)))
 
 
-def calibration(probabilities: FloatArray, targets: Int64Array, problem_type: ProblemType, seed: int = 0) -> Calibration:
+def calibration(
+    probabilities: FloatArray,
+    targets: Int64Array,
+    problem_type: ProblemType,
+    seed: int = 0,
+    groups: Int64Array | None = None,
+) -> Calibration:
     """Compares probabilities with what happened.
 
     Args:
@@ -179,6 +190,7 @@ def calibration(probabilities: FloatArray, targets: Int64Array, problem_type: Pr
         targets: the truth, class ids of shape (n,) for single label, else 0/1 of shape (n, classes).
         problem_type: which answers are compared (see the module's text).
         seed: of the outcomes drawn for `expected_by_chance`.
+        groups: rows with the same or nearly the same text share a number, shape (n,); each is alone when not given.
 
     Raises:
         DataError: there is no row.
@@ -194,11 +206,18 @@ def calibration(probabilities: FloatArray, targets: Int64Array, problem_type: Pr
     starts = _bin_starts(confidences)
     error, by_chance = _errors(confidences, right, starts, seed)
     squares = np.square(probabilities - truth)
+    brier = squares.mean(axis=1) if problem_type == MULTI_LABEL else squares.sum(axis=1)
+    losses = row_log_losses(targets, probabilities, problem_type)
+    of_brier, of_losses = (
+        mean_of_rows(values, np.arange(len(values)) if groups is None else groups) for values in (brier, losses)
+    )
     return Calibration(
         expected_calibration_error=error,
         expected_by_chance=by_chance,
-        brier_score=float(squares.mean() if problem_type == MULTI_LABEL else squares.sum(axis=1).mean()),
+        brier_score=float(brier.mean()),
         log_loss=log_loss(targets, probabilities, problem_type),
+        brier_interval=of_brier,
+        log_loss_interval=of_losses,
         bins=_reliability(confidences, right, starts),
         n=len(targets),
     )
@@ -243,7 +262,12 @@ def _reliability(confidences: FloatArray, right: Int64Array, starts: Int64Array)
 
 
 def scale_temperature(
-    temperature: float, logits: NDArray[Any], targets: Int64Array, problem_type: ProblemType, seed: int = 0
+    temperature: float,
+    logits: NDArray[Any],
+    targets: Int64Array,
+    problem_type: ProblemType,
+    seed: int = 0,
+    groups: Int64Array | None = None,
 ) -> TemperatureScaling:
     """Compares the probabilities before and after a temperature on rows that it was not fitted on.
 
@@ -253,13 +277,15 @@ def scale_temperature(
         targets: the truth, class ids of shape (n,) for single label, else 0/1 of shape (n, classes).
         problem_type: how probabilities are made.
         seed: of the outcomes drawn for `expected_by_chance`.
+        groups: as for `calibration`.
 
     Raises:
         DataError: there is no row.
         ModelError: a logit is not a finite number.
     """
     before, after = (
-        calibration(probabilities(logits, problem_type, given), targets, problem_type, seed) for given in (1.0, temperature)
+        calibration(probabilities(logits, problem_type, given), targets, problem_type, seed, groups)
+        for given in (1.0, temperature)
     )
     return TemperatureScaling(temperature, before, after, _describe(temperature, before, after, problem_type))
 

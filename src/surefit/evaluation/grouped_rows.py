@@ -57,6 +57,20 @@ def share_of_rows(hits: NDArray[np.bool_], groups: Int64Array, level: float = 0.
     return share_interval(of_groups.astype(np.float64), rows.astype(np.float64), level)
 
 
+def mean_of_rows(values: FloatArray, groups: Int64Array, level: float = 0.95) -> Interval | None:
+    """Interval of the mean of values that are never negative, as `mean_interval`; None without rows.
+
+    Args:
+        values: shape (n,).
+        groups: rows that belong together share a number, shape (n,).
+        level: of the confidence.
+    """
+    if not len(values):
+        return None
+    _, numbers, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    return mean_interval(np.bincount(numbers, weights=values).astype(np.float64), sizes.astype(np.float64), level)
+
+
 def share_difference_interval(first: float, of_first: Interval, second: float, of_second: Interval) -> Interval:
     """Interval of the difference of two shares of different rows, from their own (Newcombe 1998, Statistics in Medicine 17).
 

@@ -28,7 +28,8 @@ import numpy as np
 from surefit.errors import DataError
 from surefit.evaluation.averages import ClassCounts, exactly_right, influences, rows_if_alike
 from surefit.evaluation.grouped_rows import Interval, effective_rows, mean_interval, score_interval, share_interval
-from surefit.types import MULTI_LABEL, FloatArray, Int64Array, LabelSchema
+from surefit.evaluation.metrics import row_log_losses
+from surefit.types import FloatArray, Int64Array, LabelSchema
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ def confidence_intervals(
         macro=macro,
         weighted=weighted,
         per_class={name: class_intervals(*counts.of_class(number), level) for number, name in enumerate(schema.id2label)},
-        loss=mean_interval(counts.of_groups(_log_losses(targets, probabilities, schema)), counts.rows, level),
+        loss=mean_interval(counts.of_groups(row_log_losses(targets, probabilities, schema.problem_type)), counts.rows, level),
     )
 
 
@@ -133,15 +134,6 @@ def class_intervals(true: FloatArray, predicted: FloatArray, both: FloatArray, l
         recall=share_interval(both, true, level),
         f1=None if jaccard is None else (2 * jaccard[0] / (1 + jaccard[0]), 2 * jaccard[1] / (1 + jaccard[1])),
     )
-
-
-def _log_losses(targets: Int64Array, probabilities: FloatArray, schema: LabelSchema) -> FloatArray:
-    """Log loss of each row as scikit-learn's `log_loss` reckons it, shape (n,); their mean is the figure."""
-    tiny = np.finfo(np.float64).eps
-    clipped = np.clip(probabilities, tiny, 1 - tiny)
-    if schema.problem_type == MULTI_LABEL:
-        return np.asarray(-np.log(np.where(targets == 1, clipped, 1 - clipped)).mean(axis=1))
-    return -np.log(clipped[np.arange(len(targets)), targets])
 
 
 def _with_lists(value: Any) -> Any:

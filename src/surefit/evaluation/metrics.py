@@ -163,3 +163,12 @@ def log_loss(targets: Int64Array, probabilities: FloatArray, problem_type: Probl
     if problem_type == MULTI_LABEL:
         return float(cross_entropy(targets.ravel(), probabilities.ravel(), labels=[0, 1]))
     return float(cross_entropy(targets, probabilities, labels=np.arange(probabilities.shape[1])))
+
+
+def row_log_losses(targets: Int64Array, probabilities: FloatArray, problem_type: ProblemType) -> FloatArray:
+    """What each row adds to `log_loss`, shape (n,); their mean is the figure. Arguments as there."""
+    tiny = np.finfo(np.float64).eps  # as scikit-learn clips
+    clipped = np.clip(probabilities, tiny, 1 - tiny)
+    if problem_type == MULTI_LABEL:
+        return np.asarray(-np.log(np.where(targets == 1, clipped, 1 - clipped)).mean(axis=1))
+    return np.asarray(-np.log(clipped[np.arange(len(targets)), targets]))

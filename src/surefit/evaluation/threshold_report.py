@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from surefit.decision import ABSTAINED_ID, decide, decided_on, scores_against_others
 from surefit.evaluation.curves import ThresholdCurve, choose_point
-from surefit.evaluation.grouped_rows import Interval, mean_interval, share_of_rows
+from surefit.evaluation.grouped_rows import Interval, mean_of_rows, share_of_rows
 from surefit.evaluation.intervals import FigureIntervals, class_intervals
 from surefit.evaluation.metrics import ClassFigures
 from surefit.evaluation.requests import DecisionRequest
@@ -260,10 +260,7 @@ def _costs(
 
 
 def _interval(costs: list[float], groups: Int64Array) -> Interval | None:
-    if not costs or min(costs) < 0:
-        return None
-    _, numbers, sizes = np.unique(groups, return_inverse=True, return_counts=True)
-    return mean_interval(_sums(np.array(costs), numbers), sizes.astype(np.float64), 0.95)
+    return None if min(costs, default=0.0) < 0 else mean_of_rows(np.array(costs), groups)
 
 
 def _sums(values: FloatArray, groups: Int64Array) -> FloatArray:

@@ -240,13 +240,14 @@ def calibration(content: ReportContent, wording: Wording) -> View:
     else:
         drawn = [charts.reliability("after", "Reliability of the probabilities", after, limits, wording)]
     names = {
-        "expected_calibration_error": "calibration error",
-        "expected_by_chance": "calibration error that right probabilities would show by chance, at most",
-        "brier_score": "Brier score",
-        "log_loss": "log loss",
+        "expected_calibration_error": ("calibration error", ""),
+        "expected_by_chance": ("calibration error that right probabilities would show by chance, at most", ""),
+        "brier_score": ("Brier score", "brier_interval"),
+        "log_loss": ("log loss", "log_loss_interval"),
     }
+    shown = (before, after) if changed else (after,)
     lines = tuple(
-        (said, *(f"{one[name]:.3f}" for one in ((before, after) if changed else (after,)))) for name, said in names.items()
+        (said, *(_with_interval(one[name], one.get(interval)) for one in shown)) for name, (said, interval) in names.items()
     )
     header = ("figure, the lower the better", *(("before", "after") if changed else ("value",)))
     return {
@@ -276,3 +277,7 @@ def learning(content: ReportContent, wording: Wording) -> View:
         "stability": None if seeds is None else as_sentence(seeds["sentence"]),
         "seeds": () if seeds is None else seed_tables(seeds),
     }
+
+
+def _with_interval(value: float, interval: list[float] | None) -> str:
+    return f"{value:.3f}" if interval is None else f"{value:.3f} ({interval[0]:.3f} to {interval[1]:.3f})"

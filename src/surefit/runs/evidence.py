@@ -90,7 +90,7 @@ def gather_evidence(
     issues = _label_issues(job, outcome, embedded)
     progress.begin("calibration", 0)
     calibration = scale_temperature(
-        outcome.rule.temperature, outcome.logits["test"], outcome.targets["test"], schema.problem_type
+        outcome.rule.temperature, outcome.logits["test"], outcome.targets["test"], schema.problem_type, groups=groups
     )
     progress.end()
     without = _without_leaks(job, outcome)
